@@ -1,0 +1,133 @@
+"""What a stream remembers of its people, and how it smooths them.
+
+The rules are those of MediaPipe's legacy graph, which has all the smoothing:
+
+- visibility: low-pass, alpha 0.1;
+- keypoints in the image: One-Euro in pixels, speeds measured in sizes of the person, so that near and far people are
+  smoothed alike; the size is that of the unfiltered region, before the margin of 1.25;
+- the two auxiliary points, from which the next frame's region comes: a slower One-Euro, always on, also where the
+  keypoints are not smoothed (TensorFlow.js smooths them only together with the keypoints);
+- keypoints in metres: One-Euro without scaling. TensorFlow.js shares one visibility filter between the two sets of
+  keypoints, throws half of its work away and forgets to reset it; here visibility is filtered once.
+
+MediaPipe Tasks differs: it does not smooth the auxiliary points and measures the size with the margin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from ..results import Array
+from .filters import OneEuro, low_pass, one_euro
+from .geometry import roi_from_points
+
+__all__ = ["Landmarks", "Smoothing", "next_roi", "smooth_landmarks"]
+
+VISIBILITY_ALPHA = 0.1
+MIN_OBJECT_SIZE = 1e-6
+_KEYPOINTS, _AUXILIARY = 33, 2
+# (min_cutoff, beta) of the keypoints in the image, the auxiliary points, the keypoints in metres
+_ONE_EURO = ((0.05, 80.0), (0.01, 10.0), (0.1, 40.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landmarks:
+    """What the landmark network says of P people in one frame.
+
+    Attributes:
+        xyz: (P, 33, 3) pixels of the image; z in the same pixels.
+        auxiliary_xy: (P, 2, 2) pixels: the centre of the region of interest and the point that gives its size.
+        world: (P, 33, 3) metres.
+        visibility, presence: (P, 33) probabilities.
+        score: (P,) probability that there is a person in the region.
+        roi: (P, 4) the region that the network looked at.
+    """
+
+    xyz: Array
+    auxiliary_xy: Array
+    world: Array
+    visibility: Array
+    presence: Array
+    score: Array
+    roi: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Smoothing:
+    """State of the filters of P people.
+
+    Attributes:
+        points: (P, 68, 3): 33 keypoints in pixels, 2 auxiliary points in pixels, 33 keypoints in metres.
+        visibility: (P, 33).
+    """
+
+    points: OneEuro
+    visibility: Array
+
+
+def next_roi(auxiliary_xy: Array) -> Array:
+    """(P, 4): where to look for the same people in the next frame."""
+    return roi_from_points(auxiliary_xy[..., 0, :], auxiliary_xy[..., 1, :])
+
+
+def smooth_landmarks(
+    state: Smoothing | None,
+    landmarks: Landmarks,
+    dt: Array | float,
+    *,
+    smooth_keypoints: bool = True,
+    restart: Array | None = None,
+) -> tuple[Smoothing, Landmarks]:
+    """One step of all filters.
+
+    Args:
+        state: of the frame before, for the same people in the same order; None at the start.
+        landmarks: of this frame, unfiltered.
+        dt: seconds since the frame before, > 0; a number, or (P,) with one for each person.
+        smooth_keypoints: False leaves the keypoints and their visibility as they are; the auxiliary points are
+            smoothed all the same.
+        restart: (P,) bool, people who were not there before.
+
+    Returns:
+        The new state and the smoothed landmarks.
+    """
+    xp = array_namespace(landmarks.xyz)
+    dtype, device = landmarks.xyz.dtype, getattr(landmarks.xyz, "device", None)
+    counts = (_KEYPOINTS, _AUXILIARY, _KEYPOINTS)
+
+    def per_point(values: tuple[float, float, float]) -> Array:
+        row = [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
+        return xp.asarray(row, dtype=dtype, device=device)[:, None]
+
+    auxiliary = landmarks.auxiliary_xy
+    depth = xp.zeros_like(auxiliary[..., :1])
+    values = xp.concat([landmarks.xyz, xp.concat([auxiliary, depth], axis=-1), landmarks.world], axis=-2)
+    person_size = roi_from_points(auxiliary[..., 0, :], auxiliary[..., 1, :], scale=1.0)[..., 2, None, None]
+    in_pixels = per_point((1.0, 1.0, 0.0))
+    scale = in_pixels / xp.clip(person_size, MIN_OBJECT_SIZE, None) + (1.0 - in_pixels)
+    min_cutoff, beta = (per_point(tuple(row)) for row in zip(*_ONE_EURO, strict=True))
+
+    points, smooth = one_euro(
+        state.points if state else None,
+        values,
+        dt if isinstance(dt, float) else dt[..., None, None],
+        min_cutoff=min_cutoff,
+        beta=beta,
+        value_scale=scale,
+        restart=None if restart is None else restart[..., None, None],
+    )
+    visibility = low_pass(state.visibility if state else None, landmarks.visibility, VISIBILITY_ALPHA)
+    if restart is not None:
+        visibility = xp.where(restart[..., None], landmarks.visibility, visibility)
+    smoothed = Landmarks(
+        xyz=smooth[..., :_KEYPOINTS, :] if smooth_keypoints else landmarks.xyz,
+        auxiliary_xy=smooth[..., _KEYPOINTS : _KEYPOINTS + _AUXILIARY, :2],
+        world=smooth[..., _KEYPOINTS + _AUXILIARY :, :] if smooth_keypoints else landmarks.world,
+        visibility=visibility if smooth_keypoints else landmarks.visibility,
+        presence=landmarks.presence,
+        score=landmarks.score,
+        roi=landmarks.roi,
+    )
+    return Smoothing(points=points, visibility=visibility), smoothed
