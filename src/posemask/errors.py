@@ -50,6 +50,12 @@ class VideoError(InputError):
 class TimestampError(InputError):
     """A stream's timestamp is not later than the one before."""
 
+    def __init__(self, time: float, before: float) -> None:
+        super().__init__(
+            f"the timestamps of a stream must increase: got {time:g} s after {before:g} s; "
+            "call reset() before another video, or pass no timestamp for single pictures"
+        )
+
 
 class OutputError(PosemaskError, OSError):
     """A result cannot be written."""

@@ -1,0 +1,1 @@
+"""The published models: what each one is (a frozen spec) and its chain from a picture to results."""

@@ -34,7 +34,7 @@ class OneEuro:
 
 
 def low_pass(previous: Array | None, value: Array, alpha: Array | float) -> Array:
-    """previous + alpha (value - previous); the first value (``previous`` None) passes."""
+    """Give previous + alpha (value - previous); the first value (``previous`` None) passes."""
     return value if previous is None else previous + alpha * (value - previous)
 
 

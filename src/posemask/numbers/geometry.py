@@ -19,6 +19,7 @@ from ..results import Array
 
 __all__ = [
     "apply_affine",
+    "compose_affine",
     "image_from_crop",
     "image_from_resized",
     "invert_affine",
@@ -100,6 +101,15 @@ def invert_affine(target_from_source: Array) -> Array:
     row_x = xp.stack([e, -b, b * f - e * c], axis=-1)
     row_y = xp.stack([-d, a, d * c - a * f], axis=-1)
     return xp.stack([row_x, row_y], axis=-2) / determinant[..., None, None]
+
+
+def compose_affine(target_from_middle: Array, middle_from_source: Array) -> Array:
+    """The (..., 2, 3) map that does ``middle_from_source`` first: ``target_from_source``."""
+    xp = array_namespace(target_from_middle)
+    linear = target_from_middle[..., :, :2]
+    product = xp.matmul(linear, middle_from_source)
+    shift = xp.concat([xp.zeros_like(linear), target_from_middle[..., :, 2:]], axis=-1)
+    return product + shift
 
 
 def mirror_x(image_from_crop: Array, width: int) -> Array:

@@ -97,7 +97,7 @@ def smooth_landmarks(
     dtype, device = landmarks.xyz.dtype, getattr(landmarks.xyz, "device", None)
     counts = (_KEYPOINTS, _AUXILIARY, _KEYPOINTS)
 
-    def per_point(values: tuple[float, float, float]) -> Array:
+    def per_point(values: tuple[float, ...]) -> Array:
         row = [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
         return xp.asarray(row, dtype=dtype, device=device)[:, None]
 

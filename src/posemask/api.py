@@ -1,0 +1,291 @@
+"""The two unified APIs: `create_detector` for poses and `create_segmenter` for masks.
+
+A detector or segmenter holds its networks and the state of one stream. Pictures need no state: without a
+timestamp every call stands alone. With a timestamp in seconds (a `Frame` brings its own) the calls are one
+stream, in which people are followed and smoothed at the true rate; `reset()` forgets it before the next one.
+One object serves one thread at a time; for several streams make several, they share nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from .errors import InputError
+from .results import Array, Frame, Pose, Segmentation
+
+__all__ = ["PoseDetector", "Segmenter", "create_detector", "create_segmenter"]
+
+ImageSource = Any
+"""A path, encoded bytes, a PIL picture, a numpy array (RGB, RGBA or grey), a torch tensor, or a `Frame`."""
+
+# (picture, options) -> results, and (state, picture, time, options) -> (state, results)
+Estimate = Callable[..., Any]
+Step = Callable[..., tuple[Any, Any]]
+
+
+class _Stream:
+    """The part that detectors and segmenters share: which picture, which time, which state."""
+
+    def __init__(self, estimate: Estimate, step: Step) -> None:
+        self._estimate = estimate
+        self._step = step
+        self._state: Any = None
+
+    def _run(self, source: ImageSource, timestamp: float | None, bgr: bool, **options: Any) -> Any:
+        from .media import read_image
+
+        if isinstance(source, Frame):
+            timestamp = source.time if timestamp is None else timestamp
+            source = source.image
+        image = read_image(source, bgr=bgr)
+        if timestamp is None:
+            return self._estimate(image, **options)
+        self._state, result = self._step(self._state, image, _seconds(timestamp), **options)
+        return result
+
+    def reset(self) -> None:
+        """Forget the stream: the next timestamp may be any, and nobody is followed or smoothed."""
+        self._state = None
+
+    def close(self) -> None:
+        """Forget the stream. Networks are freed with the object itself."""
+        self.reset()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class PoseDetector(_Stream):
+    """Finds the poses of people; made by `create_detector`."""
+
+    def estimate_poses(
+        self,
+        image: ImageSource | None,
+        *,
+        max_poses: int = 1,
+        flip_horizontal: bool = False,
+        timestamp: float | None = None,
+        bgr: bool = False,
+    ) -> list[Pose]:
+        """The people in a picture or in the next frame of a stream.
+
+        Args:
+            image: path, bytes, PIL picture, numpy array (H, W, 3 | 4) or (H, W), torch tensor, or `Frame`.
+                None forgets the stream, as ``reset()`` does, and gives an empty list.
+            max_poses: how many people to look for at most.
+            flip_horizontal: give the results in the mirrored picture (x becomes width - 1 - x); left and right stay
+                the person's own.
+            timestamp: seconds, later than that of the call before. None for a picture that stands alone (a `Frame`
+                brings its own time).
+            bgr: the array's channels are blue, green, red.
+
+        Returns:
+            One `Pose` a person, best first; empty if there is nobody.
+
+        Raises:
+            ImageError: the picture cannot be read or used.
+            TimestampError: the timestamp did not increase.
+            InputError: another argument is wrong.
+        """
+        if image is None:
+            self.reset()
+            return []
+        if isinstance(max_poses, bool) or not isinstance(max_poses, int) or max_poses < 1:
+            raise InputError(f"max_poses must be an integer of at least 1, got {max_poses!r}")
+        poses: list[Pose] = self._run(image, timestamp, bgr, max_people=max_poses, flip_horizontal=flip_horizontal)
+        return poses
+
+    def __enter__(self) -> PoseDetector:
+        return self
+
+
+class Segmenter(_Stream):
+    """Finds the pixels of people; made by `create_segmenter`."""
+
+    def segment_people(
+        self,
+        image: ImageSource | None,
+        *,
+        multi_segmentation: bool = False,
+        segment_body_parts: bool = False,
+        flip_horizontal: bool = False,
+        timestamp: float | None = None,
+        bgr: bool = False,
+        **options: Any,
+    ) -> list[Segmentation]:
+        """The pixels of the people in a picture or in the next frame of a stream.
+
+        Args:
+            image: as for `PoseDetector.estimate_poses`; None forgets the stream and gives an empty list.
+            multi_segmentation: one `Segmentation` a person, where the model can tell people apart.
+            segment_body_parts: label each pixel with one of 24 parts of the body, where the model can.
+            flip_horizontal: give the masks of the mirrored picture.
+            timestamp: seconds, as for `PoseDetector.estimate_poses`.
+            bgr: the array's channels are blue, green, red.
+            **options: what else the model takes, for BodyPix for instance ``internal_resolution``.
+
+        Returns:
+            A list of `Segmentation`. Selfie Segmentation always gives exactly one, for all people together.
+
+        Raises:
+            ImageError: the picture cannot be read or used.
+            TimestampError: the timestamp did not increase.
+            InputError: another argument is wrong, or the model cannot do what it asks for.
+        """
+        if image is None:
+            self.reset()
+            return []
+        segmentations: list[Segmentation] = self._run(
+            image,
+            timestamp,
+            bgr,
+            multi_segmentation=multi_segmentation,
+            segment_body_parts=segment_body_parts,
+            flip_horizontal=flip_horizontal,
+            **options,
+        )
+        return segmentations
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+
+def create_detector(
+    model: str = "blazepose",
+    *,
+    model_type: str = "full",
+    enable_smoothing: bool = True,
+    enable_segmentation: bool = False,
+    smooth_segmentation: bool = True,
+    min_detection_confidence: float = 0.5,
+    min_presence_confidence: float = 0.5,
+    detector_model_url: str | os.PathLike[str] | None = None,
+    landmark_model_url: str | os.PathLike[str] | None = None,
+    runtime: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> PoseDetector:
+    """A detector of poses.
+
+    Args:
+        model: ``"blazepose"``.
+        model_type: ``"lite"``, ``"full"`` or ``"heavy"``: faster, or more exact.
+        enable_smoothing: in a stream, filter the keypoints over time.
+        enable_segmentation: give each person's mask, too.
+        smooth_segmentation: in a stream, filter the masks over time.
+        min_detection_confidence: below it, what the detector found is nobody.
+        min_presence_confidence: below it, the landmark network's region holds nobody.
+        detector_model_url, landmark_model_url: another file for a network: a path or an http(s) address of a TFLite
+            file or of a TensorFlow.js ``model.json``.
+        runtime: what runs the networks, see ``posemask doctor``; ``"auto"`` takes the fastest that is installed.
+        device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for the whole chain on an NVIDIA GPU. ``"auto"`` is the CPU.
+        threads: CPU threads for the networks; None takes the machine's cores, four at most.
+
+    Raises:
+        InputError: an option is wrong.
+        WeightsError: the weights cannot be had.
+        RuntimeUnavailableError: the runtime or the device is not there.
+    """
+    _choice("model", model, ("blazepose",))
+    from .models import blazepose
+
+    _choice("model_type", model_type, tuple(blazepose.MODEL_TYPES))
+    for name, value in (
+        ("min_detection_confidence", min_detection_confidence),
+        ("min_presence_confidence", min_presence_confidence),
+    ):
+        _probability(name, value)
+    spec = blazepose.MODEL_TYPES[model_type]
+    outputs = blazepose.OUTPUTS_WITH_MASK if enable_segmentation else blazepose.OUTPUTS_WITHOUT_MASK
+    chain = blazepose.BlazePose(
+        detector=_network(spec.detector, detector_model_url, runtime, device, threads),
+        landmarker=_network(spec.landmarks, landmark_model_url, runtime, device, threads, outputs),
+        segmentation=enable_segmentation,
+        smooth_keypoints=enable_smoothing,
+        smooth_masks=smooth_segmentation,
+        min_detection_score=min_detection_confidence,
+        min_presence_score=min_presence_confidence,
+    )
+    return PoseDetector(partial(blazepose.estimate, chain), partial(blazepose.step, chain))
+
+
+def create_segmenter(
+    model: str = "selfie_segmentation",
+    *,
+    model_type: str | None = None,
+    model_url: str | os.PathLike[str] | None = None,
+    smooth_segmentation: bool = False,
+    runtime: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+) -> Segmenter:
+    """A segmenter of people.
+
+    Args:
+        model: ``"selfie_segmentation"``.
+        model_type: ``"general"`` (256 x 256, the default) or ``"landscape"`` (144 x 256, faster).
+        model_url: another file for the network, as in `create_detector`.
+        smooth_segmentation: in a stream, filter the masks over time. MediaPipe and TensorFlow.js do not.
+        runtime, device, threads: as in `create_detector`.
+
+    Raises:
+        InputError: an option is wrong.
+        WeightsError: the weights cannot be had.
+        RuntimeUnavailableError: the runtime or the device is not there.
+    """
+    _choice("model", model, ("selfie_segmentation",))
+    from .models import selfie
+
+    model_type = "general" if model_type is None else model_type
+    _choice("model_type", model_type, tuple(selfie.MODEL_TYPES))
+    spec = selfie.MODEL_TYPES[model_type]
+    chain = selfie.Selfie(
+        spec=spec,
+        network=_network(spec.weights, model_url, runtime, device, threads),
+        smooth_masks=smooth_segmentation,
+    )
+    return Segmenter(partial(selfie.estimate, chain), partial(selfie.step, chain))
+
+
+def _network(
+    name: str,
+    url: str | os.PathLike[str] | None,
+    runtime: str,
+    device: str,
+    threads: int | None,
+    outputs: Sequence[int] | None = None,
+) -> Callable[[Array], tuple[Array, ...]]:
+    """The network called ``name``, or the user's own file, on a runtime."""
+    from . import runtimes, weights
+    from .networks.read_tflite import read_tflite
+
+    graph = read_tflite(weights.path(name) if url is None else weights.resolve(url))
+    if outputs is not None:
+        graph = graph.keep_outputs(outputs)
+    return runtimes.load(graph, runtime=runtime, device="cpu" if device == "auto" else device, threads=threads)
+
+
+def _choice(name: str, value: object, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _probability(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} must be in [0, 1], got {value!r}")
+
+
+def _seconds(timestamp: float) -> float:
+    try:
+        seconds = float(timestamp)
+    except (TypeError, ValueError):
+        raise InputError(f"timestamp must be a number of seconds, got {timestamp!r}") from None
+    if seconds != seconds or seconds in (float("inf"), float("-inf")):
+        raise InputError(f"timestamp must be a finite number of seconds, got {timestamp!r}")
+    return seconds
