@@ -1,0 +1,214 @@
+"""Graphs back into TFLite files: with heads cut off, at another size or batch, without custom operators.
+
+LiteRT runs files, so a graph that was cut or came from TensorFlow.js is written as one. Constants stay at the
+precision they have: float16 ones get a DEQUANTIZE operator, as in the published files, which LiteRT undoes once
+while it prepares the network. Every operator is one of the schema's own; MediaPipe's custom transposed convolution
+comes back as TRANSPOSE_CONV.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .graph import Graph, Node
+from .operators import Shape
+from .tflite_schema import IDENTIFIER, NAMES, OPTIONS, Activation, Builtin, Type
+
+__all__ = ["write_tflite"]
+
+Scalar = tuple[str, int]  # struct format, value
+Table = Mapping[int, Any]  # field number -> Scalar, str, Table, list of Tables, or an array (a vector of numbers)
+
+BUILTINS = {name: builtin for builtin, name in NAMES.items()}
+VERSIONS = {Builtin.DEQUANTIZE: 3, Builtin.RESIZE_BILINEAR: 3, Builtin.TRANSPOSE_CONV: 3}  # as far as not 1
+ALIGNMENT = 16  # the schema's force_align of weights
+
+
+def write_tflite(graph: Graph) -> bytes:
+    """The graph as a TFLite flatbuffer, with its batch size and precision of constants."""
+    model = _Model()
+    indices = {name: model.tensor(name, graph.shapes[name], Type.FLOAT32) for name in graph.inputs}
+    for name, value in graph.constants.items():
+        indices[name] = model.constant(name, value)
+    for node in graph.nodes:
+        indices[node.output] = model.tensor(node.output, graph.shapes[node.output], Type.FLOAT32)
+        _add_operator(model, node, graph, indices)
+    return model.to_bytes([indices[name] for name in graph.inputs], [indices[name] for name in graph.outputs])
+
+
+class _Model:
+    """The lists that a TFLite model consists of, while they grow."""
+
+    def __init__(self) -> None:
+        self.buffers: list[Table] = [{}]  # by convention the first is empty and belongs to tensors without data
+        self.tensors: list[Table] = []
+        self.operators: list[Table] = []
+        self.codes: dict[Builtin, int] = {}
+
+    def tensor(self, name: str, shape: Shape, kind: Type, data: npt.NDArray[Any] | None = None) -> int:
+        buffer = 0
+        if data is not None:
+            buffer = len(self.buffers)
+            self.buffers.append({0: np.ascontiguousarray(data).reshape(-1).view(np.uint8)})
+        self.tensors.append({0: np.array(shape, "<i4"), 1: ("<b", kind), 2: ("<I", buffer), 3: name})
+        return len(self.tensors) - 1
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> int:
+        """A tensor of float32 values, through DEQUANTIZE where they are stored as float16."""
+        if value.dtype == np.float32:
+            return self.tensor(name, value.shape, Type.FLOAT32, value)
+        stored = self.tensor(f"{name}/float16", value.shape, Type.FLOAT16, value)
+        widened = self.tensor(name, value.shape, Type.FLOAT32)
+        self.operator(Builtin.DEQUANTIZE, [stored], widened)
+        return widened
+
+    def integers(self, name: str, values: npt.ArrayLike) -> int:
+        array = np.array(values, "<i4")
+        return self.tensor(name, array.shape, Type.INT32, array)
+
+    def operator(self, builtin: Builtin, inputs: list[int], output: int, options: Table | None = None) -> None:
+        code = self.codes.setdefault(builtin, len(self.codes))
+        fields: dict[int, Any] = {0: ("<I", code), 1: np.array(inputs, "<i4"), 2: np.array([output], "<i4")}
+        if builtin in OPTIONS:
+            fields |= {3: ("<B", OPTIONS[builtin].kind), 4: options or {}}
+        self.operators.append(fields)
+
+    def to_bytes(self, inputs: list[int], outputs: list[int]) -> bytes:
+        codes = [
+            {0: ("<b", min(builtin, 127)), 2: ("<i", VERSIONS.get(builtin, 1)), 3: ("<i", builtin)}
+            for builtin in self.codes
+        ]
+        subgraph = {
+            0: self.tensors,
+            1: np.array(inputs, "<i4"),
+            2: np.array(outputs, "<i4"),
+            3: self.operators,
+        }
+        return _flatbuffer({0: ("<I", 3), 1: codes, 2: [subgraph], 4: self.buffers}, IDENTIFIER)
+
+
+def _add_operator(model: _Model, node: Node, graph: Graph, indices: Mapping[str, int]) -> None:
+    builtin, a, name = BUILTINS[node.op], node.attributes, node.output
+    inputs = [indices[value] for value in node.inputs]
+    options = _common_options(builtin, a)
+    match node.op:
+        case "concat":
+            options[0] = ("<i", a["axis"])
+        case "depth_to_space":
+            options[0] = ("<i", a["block"])
+        case "depthwise_conv2d":
+            channels, made = (graph.shapes[value][3] for value in node.inputs[:2])
+            options[3] = ("<i", made // channels)
+        case "mean":
+            inputs.append(model.integers(f"{name}/axes", a["axes"]))
+            options[0] = ("<B", a["keep_dims"])
+        case "pad":
+            inputs.append(model.integers(f"{name}/paddings", a["paddings"]))
+        case "reshape":
+            inputs.append(model.integers(f"{name}/shape", graph.shapes[name]))
+        case "resize_bilinear":
+            inputs.append(model.integers(f"{name}/size", a["size"]))
+            options |= {2: ("<B", a["align_corners"]), 3: ("<B", a["half_pixel"])}
+        case "softmax":
+            options[0] = ("<f", 1)
+        case "transposed_conv2d":
+            source, weights, *bias = inputs
+            inputs = [model.integers(f"{name}/shape", graph.shapes[name]), weights, source, *bias]
+    model.operator(builtin, inputs, indices[name], options)
+
+
+def _common_options(builtin: Builtin, a: Mapping[str, Any]) -> dict[int, Any]:
+    fields, options = OPTIONS.get(builtin), dict[int, Any]()
+    if fields is None:
+        return options
+    if fields.activation is not None:
+        options[fields.activation] = ("<b", Activation[a["activation"].upper()])
+    if fields.padding is not None:
+        options[fields.padding] = ("<b", a["padding"] == "valid")
+    for name, pair in (
+        ("strides", fields.strides_hw),
+        ("dilations", fields.dilations_hw),
+        ("window", fields.window_hw),
+    ):
+        if pair is not None:
+            options |= {field: ("<i", size) for field, size in zip(pair, a[name], strict=True)}
+    return options
+
+
+def _flatbuffer(root: Table, identifier: bytes) -> bytes:
+    """Serialise nested tables. Large arrays are not copied before the end, so memory peaks at one file's size."""
+    writer = _Pieces()
+    head = writer.add(bytearray(4) + identifier, align=4)
+    writer.point(head, 0, _write_table(writer, root))
+    return writer.joined()
+
+
+class _Pieces:
+    """Parts of a flatbuffer with their positions; the small ones are patched until they are joined."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytearray | memoryview] = []
+        self._end = 0
+
+    def add(self, piece: bytearray | memoryview, *, align: int, after: int = 0) -> tuple[bytearray, int]:
+        """Append `piece`, zero-padded so that its byte number `after` is aligned; give it and its position."""
+        gap = bytearray(-(self._end + after) % align)
+        at = self._end + len(gap)
+        self._pieces += [gap, piece]
+        self._end = at + len(piece)
+        return (piece if isinstance(piece, bytearray) else bytearray()), at
+
+    def point(self, source: tuple[bytearray, int], byte: int, target: int) -> None:
+        """Write at `byte` of a piece the forward offset to `target`."""
+        piece, at = source
+        struct.pack_into("<I", piece, byte, target - at - byte)
+
+    def joined(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+def _write_table(writer: _Pieces, table: Table) -> int:
+    fields = {number: value for number, value in table.items() if value is not None}
+    inline = {
+        number: (value if isinstance(value, tuple) else ("<I", 0))  # other fields are offsets, patched below
+        for number, value in fields.items()
+    }
+    size = 4
+    places: dict[int, int] = {}
+    for number, (form, _) in sorted(inline.items(), key=lambda item: -struct.calcsize(item[1][0])):
+        places[number] = size  # largest first, so all are aligned
+        size += struct.calcsize(form)
+    count = max(fields, default=-1) + 1
+    vtable = bytearray(struct.pack("<HH", 4 + 2 * count, size))
+    vtable += b"".join(struct.pack("<H", places.get(number, 0)) for number in range(count))
+    _, vtable_at = writer.add(vtable, align=2)
+    piece = writer.add(bytearray(size), align=4)
+    struct.pack_into("<i", piece[0], 0, piece[1] - vtable_at)
+    for number, (form, value) in inline.items():
+        struct.pack_into(form, piece[0], places[number], value)
+    for number, value in fields.items():
+        if not isinstance(value, tuple):
+            writer.point(piece, places[number], _write_value(writer, value))
+    return piece[1]
+
+
+def _write_value(writer: _Pieces, value: str | Table | Sequence[Table] | npt.NDArray[Any]) -> int:
+    if isinstance(value, str):
+        text = value.encode()
+        return writer.add(bytearray(struct.pack("<I", len(text)) + text + b"\0"), align=4)[1]
+    if isinstance(value, np.ndarray):
+        align = ALIGNMENT if value.dtype == np.uint8 else 4
+        _, at = writer.add(bytearray(struct.pack("<I", len(value))), align=align, after=4)
+        writer.add(value.view(np.uint8).data, align=1)
+        return at
+    if isinstance(value, Mapping):
+        return _write_table(writer, value)
+    vector = writer.add(bytearray(struct.pack("<I", len(value)) + bytes(4 * len(value))), align=4)
+    for i, table in enumerate(value):
+        writer.point(vector, 4 + 4 * i, _write_table(writer, table))
+    return vector[1]
