@@ -4,8 +4,8 @@ Frames: a *cell* is a pixel of the heads, ``output_stride`` network pixels apart
 (i, j) * output_stride. Masks and labels are enlarged so that the corner pixels of both grids meet. Heads may be
 numpy arrays or tensors on any device; poses are few and are decoded on the host.
 
-Formulas: TensorFlow.js ``body-segmentation`` 1.0.2 and Papandreou et al., "PersonLab" (ECCV 2018). Where the two
-back ends of TensorFlow.js disagree (which keypoints vote for a pixel's owner, how offsets are sampled), this is the paper:
+Formulas: TensorFlow.js ``body-segmentation`` 1.0.2 and Papandreou et al., "PersonLab" (ECCV 2018). TensorFlow.js's two
+back ends disagree on which keypoints vote for a pixel's owner and how offsets are sampled; here it is as in the paper:
 all 17 keypoints, bilinear sampling, and offsets taken in network pixels, the unit in which the network gives them.
 """
 
@@ -21,7 +21,7 @@ from array_api_compat import array_namespace
 
 from ..bodies import NO_PART, POSENET_TREE
 from ..results import Array
-from .landmarks import sigmoid
+from .probability import sigmoid
 
 __all__ = [
     "InputGrid",
