@@ -50,15 +50,21 @@ inline std::int32_t round_to_int(double value) {
     return static_cast<std::int32_t>(bits);
 }
 
-// Coordinates of `count` pixels of a row, counted from `first` pixels right of the point (x0, y0).
-inline void find_taps(double x0, double y0, double dx, double dy, int first, int count, int height, int width, bool replicate,
-                      Taps& taps) {
+// A row of crop pixels in the picture: (x, y, w) + n * step, to be divided by w.
+struct Line {
+    double x, y, w, step_x, step_y, step_w;
+};
+
+// Pixels first .. first + count - 1 of a line.
+inline void find_taps(const Line& line, int first, int count, int height, int width, bool replicate, Taps& taps) {
     const std::int32_t right = 32 * (width - 1), bottom = 32 * (height - 1);
     const std::int32_t reach = 3 * width - 8;
     std::int32_t xs[kChunk], ys[kChunk];
     for (int i = 0; i < count; i++) {
-        xs[i] = round_to_int((x0 + dx * (first + i)) * 32.0);
-        ys[i] = round_to_int((y0 + dy * (first + i)) * 32.0);
+        const double w = line.w + line.step_w * (first + i);
+        const double scale = w != 0 ? 32.0 / w : 0.0;
+        xs[i] = round_to_int((line.x + line.step_x * (first + i)) * scale);
+        ys[i] = round_to_int((line.y + line.step_y * (first + i)) * scale);
     }
     if (replicate) {
         for (int i = 0; i < count; i++) {
@@ -143,7 +149,7 @@ inline void store(const std::uint8_t* bytes, int count, float scale, float offse
 }
 
 template <class T>
-void crop(Plane<const std::uint8_t> image, const double map[6], Border border, float scale, float offset, Plane<T> out) {
+void crop(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset, Plane<T> out) {
     // OpenCV adds up coordinates from the left end of blocks; the last bit of the sum depends on where they begin.
     const int block_height = out.height < 16 ? out.height : 16;
     const int block_width = 1024 / block_height < out.width ? 1024 / block_height : out.width;
@@ -152,11 +158,14 @@ void crop(Plane<const std::uint8_t> image, const double map[6], Border border, f
     for (int y = 0; y < out.height; y++) {
         T* row = out.data + y * out.stride;
         for (int block = 0; block < out.width; block += block_width) {
-            const double x0 = map[0] * block + map[1] * y + map[2], y0 = map[3] * block + map[4] * y + map[5];
+            const Line line = {matrix[0] * block + matrix[1] * y + matrix[2],
+                               matrix[3] * block + matrix[4] * y + matrix[5],
+                               matrix[6] * block + matrix[7] * y + matrix[8],
+                               matrix[0], matrix[3], matrix[6]};
             const int end = block + block_width < out.width ? block + block_width : out.width;
             for (int x = block; x < end; x += kChunk) {
                 const int count = x + kChunk < end ? kChunk : end - x;
-                find_taps(x0, y0, map[0], map[3], x - block, count, image.height, image.width, border == Border::replicate, taps);
+                find_taps(line, x - block, count, image.height, image.width, border == Border::replicate, taps);
                 blend_taps(image, taps, count, bytes);
                 store(bytes, 3 * count, scale, offset, row + 3 * x);
             }
@@ -166,12 +175,12 @@ void crop(Plane<const std::uint8_t> image, const double map[6], Border border, f
 
 }  // namespace
 
-void crop_u8(Plane<const std::uint8_t> image, const double map[6], Border border, Plane<std::uint8_t> out) {
-    crop(image, map, border, 1.0f, 0.0f, out);
+void crop_u8(Plane<const std::uint8_t> image, const double matrix[9], Border border, Plane<std::uint8_t> out) {
+    crop(image, matrix, border, 1.0f, 0.0f, out);
 }
 
-void crop_f32(Plane<const std::uint8_t> image, const double map[6], Border border, float scale, float offset, Plane<float> out) {
-    crop(image, map, border, scale, offset, out);
+void crop_f32(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset, Plane<float> out) {
+    crop(image, matrix, border, scale, offset, out);
 }
 
 }  // namespace posemask::POSEMASK_LEVEL

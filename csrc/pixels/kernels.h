@@ -20,10 +20,11 @@ enum class Border { zero, replicate };
 struct Kernels {
     const char* name;
 
-    // Sample image at map * (u, v, 1) for every pixel (u, v) of `out` (h, w, 3): uint8, or float32 as value * scale + offset.
-    // Needs an image of at least 3 x 2 pixels (width x height).
-    void (*crop_u8)(Plane<const std::uint8_t> image, const double map[6], Border border, Plane<std::uint8_t> out);
-    void (*crop_f32)(Plane<const std::uint8_t> image, const double map[6], Border border, float scale, float offset, Plane<float> out);
+    // Sample image at matrix * (u, v, 1) for every pixel (u, v) of `out` (h, w, 3): uint8, or float32 as value * scale + offset.
+    // The matrix is 3 x 3, as sampling_matrix() gives it. Needs an image at least 3 pixels wide and 2 high.
+    void (*crop_u8)(Plane<const std::uint8_t> image, const double matrix[9], Border border, Plane<std::uint8_t> out);
+    void (*crop_f32)(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset,
+                     Plane<float> out);
 
     // Sample mask at map * (x, y, 1) for every pixel (x, y) of `out`; needs a mask of at least 2 x 2. uint8 is round(255 * value).
     void (*paste_f32)(Plane<const float> mask, const double map[6], Border border, Plane<float> out);

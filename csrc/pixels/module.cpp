@@ -7,6 +7,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "dispatch.h"
+#include "sampling.h"
 
 namespace nb = nanobind;
 using namespace posemask;
@@ -23,6 +24,11 @@ Plane<T> plane(const Array<T, Axes>& array) {
     return {array.data(), static_cast<std::ptrdiff_t>(array.stride(0)), static_cast<int>(array.shape(0)), static_cast<int>(array.shape(1))};
 }
 
+template <class T>
+std::array<double, 9> matrix_of(const Map& image_from_crop, const Array<T, nb::ndim<3>>& out) {
+    return sampling_matrix(image_from_crop.data(), static_cast<int>(out.shape(0)), static_cast<int>(out.shape(1)));
+}
+
 Border border_of(bool replicate) { return replicate ? Border::replicate : Border::zero; }
 
 }  // namespace
@@ -36,10 +42,10 @@ NB_MODULE(_pixels, m) {
     m.def("level", [] { return kernels().name; });
 
     m.def("crop_u8", [](Picture image, Map map, bool replicate, Array<std::uint8_t, nb::ndim<3>> out) {
-        kernels().crop_u8(plane(image), map.data(), border_of(replicate), plane(out));
+        kernels().crop_u8(plane(image), matrix_of(map, out).data(), border_of(replicate), plane(out));
     }, no_gil);
     m.def("crop_f32", [](Picture image, Map map, bool replicate, float scale, float offset, Array<float, nb::ndim<3>> out) {
-        kernels().crop_f32(plane(image), map.data(), border_of(replicate), scale, offset, plane(out));
+        kernels().crop_f32(plane(image), matrix_of(map, out).data(), border_of(replicate), scale, offset, plane(out));
     }, no_gil);
     m.def("paste_f32", [](Array<const float, nb::ndim<2>> mask, Map map, bool replicate, Array<float, nb::ndim<2>> out) {
         kernels().paste_f32(plane(mask), map.data(), border_of(replicate), plane(out));

@@ -6,8 +6,8 @@
 
 namespace posemask::POSEMASK_LEVEL {
 
-void crop_u8(Plane<const std::uint8_t>, const double[6], Border, Plane<std::uint8_t>);
-void crop_f32(Plane<const std::uint8_t>, const double[6], Border, float, float, Plane<float>);
+void crop_u8(Plane<const std::uint8_t>, const double[9], Border, Plane<std::uint8_t>);
+void crop_f32(Plane<const std::uint8_t>, const double[9], Border, float, float, Plane<float>);
 void paste_f32(Plane<const float>, const double[6], Border, Plane<float>);
 void paste_u8(Plane<const float>, const double[6], Border, Plane<std::uint8_t>);
 void sigmoid(const float*, float*, std::size_t);
