@@ -36,7 +36,8 @@ from ..numbers.geometry import (
     mirror_x,
     roi_from_points,
 )
-from ..numbers.landmarks import decode_landmarks, project_landmarks, refine_landmarks, sigmoid
+from ..numbers.landmarks import decode_landmarks, project_landmarks, refine_landmarks
+from ..numbers.probability import sigmoid
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation

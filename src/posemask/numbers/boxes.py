@@ -9,6 +9,7 @@ from __future__ import annotations
 from array_api_compat import array_namespace
 
 from ..results import Array
+from .probability import sigmoid
 
 __all__ = ["box_iou", "decode_detections", "weighted_nms"]
 
@@ -36,7 +37,7 @@ def decode_detections(raw: Array, logits: Array, anchors: Array, *, input_size: 
     half_width, half_height = raw[..., 2] / 2, raw[..., 3] / 2
     box = xp.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=-1)
     points = raw[..., 4:] + xp.concat([shift, shift, shift, shift], axis=-1)
-    scores = 1 / (1 + xp.exp(-xp.clip(logits[..., 0], -100.0, 100.0)))
+    scores = sigmoid(logits[..., 0])
     scores = xp.where((half_width >= 0) & (half_height >= 0), scores, xp.zeros_like(scores))
     return xp.concat([box, points], axis=-1), scores
 

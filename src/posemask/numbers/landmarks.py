@@ -10,17 +10,12 @@ from array_api_compat import array_namespace
 
 from ..results import Array
 from .geometry import apply_affine, image_from_crop, rotate_world
+from .probability import sigmoid
 
-__all__ = ["LANDMARKS", "decode_landmarks", "project_landmarks", "refine_landmarks", "sigmoid"]
+__all__ = ["LANDMARKS", "decode_landmarks", "project_landmarks", "refine_landmarks"]
 
 INPUT_SIZE = 256
 LANDMARKS = 39  # 33 keypoints, 2 points that give the next region of interest, 4 that nobody uses
-
-
-def sigmoid(logits: Array) -> Array:
-    """1 / (1 + exp(-x)), without overflow."""
-    xp = array_namespace(logits)
-    return 1 / (1 + xp.exp(-xp.clip(logits, -80.0, 80.0)))
 
 
 def decode_landmarks(raw: Array) -> tuple[Array, Array, Array]:
