@@ -61,7 +61,7 @@ class InputGrid:
     def image_from_input(self) -> npt.NDArray[np.float64]:
         """(2, 3): where a network pixel of a mask lies in the picture; the corner pixels of both grids meet."""
         scales = [
-            (n + 2 * pad - 1) / max(m - 1, 1)
+            max(n + 2 * pad - 1, 1) / max(m - 1, 1)
             for n, pad, m in zip(self.size_hw, self.pad_yx, self.input_hw, strict=True)
         ]
         return np.array([[scales[1], 0.0, -self.pad_yx[1]], [0.0, scales[0], -self.pad_yx[0]]])
