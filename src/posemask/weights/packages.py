@@ -89,5 +89,5 @@ def _client_command(client: Literal["pip", "npm"]) -> list[str]:
 
 
 def _error_lines(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if "error" in line.lower()]
-    return " | ".join(lines)[-300:]
+    lines = [line.strip()[:200] for line in output.splitlines() if "error" in line.lower()]
+    return " | ".join(lines[:2])

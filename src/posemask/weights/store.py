@@ -27,7 +27,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -65,7 +65,7 @@ class Store:
 
     folders: tuple[Path, ...]
     cache: Path
-    catalogue: Mapping[str, PublishedModel] = CATALOGUE
+    catalogue: Mapping[str, PublishedModel] = field(default_factory=lambda: CATALOGUE)
     timeout_s: float = 30.0
     """The longest silence of a server that is borne."""
 
@@ -75,15 +75,15 @@ class Store:
         Raises WeightsError if the name is unknown or every source failed; the message lists each with its reason.
         """
         model = self._model(name)
-        failures: list[str] = []
+        refused: list[str] = []
         with self._errors_of_the_disk():
-            found = self._local(model, failures)
+            found = self._local(model, refused)
             if found is None:
                 with self._exclusive(progress) as incoming:
                     # Another process may have fetched it while this one waited.
-                    found = self._local(model, []) or self._fetch(model, incoming, failures, progress)
-        for failure in failures:
-            _log.warning("%s: %s", name, failure)
+                    found = self._local(model, []) or self._fetch(model, incoming, refused, progress)
+        for line in refused:
+            _log.warning("%s: %s; %s is used instead", name, line, found)
         return found
 
     def resolve(self, source: str | os.PathLike[str], progress: Progress | None = None) -> Path:
@@ -137,7 +137,8 @@ class Store:
 
     # -- fetching -------------------------------------------------------------------------------------------------
 
-    def _fetch(self, model: PublishedModel, incoming: Path, failures: list[str], progress: Progress | None) -> Path:
+    def _fetch(self, model: PublishedModel, incoming: Path, refused: list[str], progress: Progress | None) -> Path:
+        failures = list(refused)
         with _Noting(failures, model.address):
             if model.format == "tfjs":
                 return self._fetch_recorded(model.address, self.cache / model.name, incoming, model.name, progress)
