@@ -77,6 +77,9 @@ class Operator:
             raise ModelFileError("weights and bias must be constants")
         if all(constant):
             raise ModelFileError("at least one input must not be a constant")
+        ranks = {len(shape) for shape, fixed in zip(shapes, constant, strict=True) if not fixed}
+        if len(ranks) != 1 or max(map(len, shapes)) > max(ranks):
+            raise ModelFileError(f"shapes {tuple(shapes)} do not have the same number of dimensions")
         shape = self.infer(shapes, attributes)
         batch = shapes[constant.index(False)][0]
         if shape[0] != batch:

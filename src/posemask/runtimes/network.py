@@ -31,9 +31,11 @@ def input_shape(graph: Graph) -> Shape:
     return graph.input_shapes[0]
 
 
-def check_input(x: Any, shape: Shape) -> None:
-    """Raise `InputError` unless `x` is a float32 array of this shape."""
-    if not isinstance(x, np.ndarray) or x.shape != shape or x.dtype != np.float32:
+def check_input(x: Any, shape: Shape, *, any_batch: bool = False) -> None:
+    """Raise `InputError` unless `x` is a float32 array of this shape, the batch aside if any will do."""
+    first = int(any_batch)
+    fits = isinstance(x, np.ndarray) and x.ndim == len(shape) and x.shape[first:] == shape[first:]
+    if not fits or x.dtype != np.float32:
         got = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
         raise InputError(f"the network expects a float32 array of shape {shape}, got {got}")
 

@@ -1,0 +1,108 @@
+"""Our own CPU engine (csrc/engine): no dependency, the fastest on the published networks, runs any x86 or ARM CPU.
+
+The engine fuses the inverted residual blocks of these networks; docs/performance-engine.md tells how and what it gains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, RuntimeUnavailableError
+from ..networks.graph import Graph
+from . import native_plan
+
+__all__ = ["NativeNetwork", "load"]
+
+Floats = npt.NDArray[np.float32]
+
+
+def load(graph: Graph, *, threads: int = 1) -> NativeNetwork:
+    """Prepare a graph for the CPU.
+
+    Args:
+        graph: any input size; the weights are copied, so the graph may be dropped.
+        threads: how many threads share one picture. They sleep while no picture is there.
+
+    Raises `RuntimeUnavailableError` where the extension module is not built, `ModelFileError` for an operator that the
+    engine lacks, `InputError` for a thread count below 1.
+    """
+    if threads < 1:
+        raise InputError(f"threads must be at least 1, got {threads}")
+    try:
+        from posemask import _engine
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            "posemask was installed without its compiled engine; install a wheel, or a compiler and build it"
+        ) from error
+    return NativeNetwork(graph, native_plan.build(_engine, graph, threads))
+
+
+class NativeNetwork:
+    """A network on the CPU: call it with NHWC float32 arrays, one for each input; get a tuple of outputs.
+
+    Without `out` the outputs belong to the network and are overwritten by the next call. Calls must not overlap;
+    load the graph twice to run two pictures at the same time (the calls release the interpreter's lock).
+    """
+
+    def __init__(self, graph: Graph, plan: Any) -> None:
+        self._plan = plan
+        self._inputs = [shape[1:] for shape in graph.input_shapes]
+        self._outputs = [shape[1:] for shape in graph.output_shapes]
+        self._kept: tuple[Floats, ...] = ()
+
+    def __call__(self, *pictures: Floats, out: Sequence[Floats] | None = None) -> tuple[Floats, ...]:
+        """Run the network.
+
+        Args:
+            pictures: one float32 array (N, H, W, C) for each input; N >= 1 pictures run one after the other.
+            out: float32 C-contiguous arrays of the outputs' shapes to write into.
+
+        Raises `InputError` for arrays of other shapes or types.
+        """
+        arrays = [np.ascontiguousarray(picture, dtype=np.float32) for picture in pictures]
+        batch = arrays[0].shape[0] if arrays and arrays[0].ndim else 0
+        expected = [(batch, *shape) for shape in self._inputs]
+        if batch < 1 or [array.shape for array in arrays] != expected:
+            wanted = ", ".join(f"(N, {', '.join(map(str, shape))})" for shape in self._inputs)
+            raise InputError(f"the network takes float32 arrays of shape {wanted}; got {[a.shape for a in arrays]}")
+        outputs = self._own(batch) if out is None else self._checked(batch, out)
+        if batch == 1:
+            self._plan.run(arrays, outputs)
+        else:
+            for i in range(batch):
+                self._plan.run([array[i] for array in arrays], [array[i] for array in outputs])
+        return outputs
+
+    def _own(self, batch: int) -> tuple[Floats, ...]:
+        if not self._kept or self._kept[0].shape[0] != batch:
+            self._kept = tuple(np.empty((batch, *shape), np.float32) for shape in self._outputs)
+        return self._kept
+
+    def _checked(self, batch: int, out: Sequence[Floats]) -> tuple[Floats, ...]:
+        expected = [(batch, *shape) for shape in self._outputs]
+        if [array.shape for array in out] != expected or any(
+            array.dtype != np.float32 or not array.flags.c_contiguous or not array.flags.writeable for array in out
+        ):
+            raise InputError(
+                f"out must hold writable C-contiguous float32 arrays of shapes {expected}; got {[a.shape for a in out]}"
+            )
+        return tuple(out)
+
+    def profile(self, *pictures: Floats, rounds: int = 20) -> list[tuple[str, float]]:
+        """The steps of the network in running order, each with its best time in seconds over some rounds."""
+        self._plan.profiling(True)
+        try:
+            for _ in range(rounds):
+                self(*pictures)
+        finally:
+            self._plan.profiling(False)
+        return list(self._plan.profile())
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of packed weights and feature maps."""
+        return int(self._plan.weight_bytes + self._plan.arena_bytes)

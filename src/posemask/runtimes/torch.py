@@ -1,0 +1,70 @@
+"""PyTorch: the graph as a module, on a CPU or a CUDA device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import InferenceError, InputError, RuntimeUnavailableError
+from ..networks.graph import Graph
+from .network import Network, check_input, check_threads, input_shape
+
+__all__ = ["load"]
+
+
+def load(graph: Graph, *, device: str = "cpu", threads: int = 1) -> Network:
+    """A network on PyTorch, in float32, for any batch.
+
+    It takes a numpy array and gives numpy arrays, or takes a tensor on `device` and gives tensors there. The number of
+    threads is PyTorch's own setting for the whole process, and each call on a CPU sets it.
+
+    Raises `RuntimeUnavailableError` if PyTorch cannot be imported or does not have the device.
+    """
+    shape, threads = input_shape(graph), check_threads(threads)
+    try:
+        import torch
+
+        from ..networks.to_torch import to_torch
+    except ImportError as error:
+        raise RuntimeUnavailableError(f"PyTorch cannot be imported ({error}): pip install posemask[torch]") from error
+    place = _device(torch, device)
+    module = to_torch(graph).to(place)
+
+    def network(x: Any) -> tuple[Any, ...]:
+        given_tensor = isinstance(x, torch.Tensor)
+        if given_tensor:
+            if x.ndim != len(shape) or x.shape[1:] != shape[1:] or x.dtype != torch.float32 or x.device != place:
+                got = f"{x.dtype} {tuple(x.shape)} on {x.device}"
+                raise InputError(f"the network expects float32 (N, *{shape[1:]}) on {place}, got {got}")
+            tensor = x
+        else:
+            check_input(x, shape, any_batch=True)
+            tensor = torch.from_numpy(np.require(x, requirements=["C", "W"])).to(place)
+        if place.type == "cpu" and torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        try:
+            with torch.inference_mode():
+                made = module(tensor)
+        except RuntimeError as error:
+            raise InferenceError(f"PyTorch failed: {error}") from error
+        return tuple(made) if given_tensor else tuple(output.cpu().numpy() for output in made)
+
+    return network
+
+
+def _device(torch: Any, name: str) -> Any:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device must be 'cpu' or a CUDA device such as 'cuda:0', got {name!r}") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device must be 'cpu' or a CUDA device such as 'cuda:0', got {name!r}")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            reason = "this PyTorch is built without CUDA" if torch.version.cuda is None else "no CUDA device is usable"
+            raise RuntimeUnavailableError(f"device {name!r} is not available: {reason} (PyTorch {torch.__version__})")
+        device = torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+        if device.index >= torch.cuda.device_count():
+            raise RuntimeUnavailableError(f"device {name!r} is not available: {torch.cuda.device_count()} are visible")
+    return device
