@@ -125,7 +125,7 @@ void run_block_by_channels(const Block& b, const Frame& frame) {
     }
     const Rows in{base, wide_block, ptrdiff_t(width) * lanes, b.wide.h, b.wide.h};
     for (int k = 2 * panel; k < 2 * panel + 2 && k < blocks; ++k) {
-      for (int y = 0; y < b.middle.h; ++y) {
+      for (int y = 0; y < middle.h; ++y) {
         const float* rows[most_rows];
         point_at_rows(d, in, k - 2 * panel, y, zeros, rows);
         float* out = frame.at(middle) + k * middle.block() + ptrdiff_t(y) * middle.w * lanes;

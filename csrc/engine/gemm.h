@@ -87,21 +87,21 @@ using TileFunction = void (*)(const float*, int, const Segment*, int, const floa
 
 template <int VECTORS, bool HALF, int STEP, int PIXELS>
 struct TileTable {
-  static void fill(TileFunction* table) {
+  static constexpr void fill(TileFunction* table) {
     table[PIXELS] = multiply_tile<PIXELS, VECTORS, HALF, STEP>;
     TileTable<VECTORS, HALF, STEP, PIXELS - 1>::fill(table);
   }
 };
 template <int VECTORS, bool HALF, int STEP>
 struct TileTable<VECTORS, HALF, STEP, 0> {
-  static void fill(TileFunction* table) { table[0] = nullptr; }
+  static constexpr void fill(TileFunction* table) { table[0] = nullptr; }
 };
 
 // tiles[step kind][shape][pixels]; step kinds: 16, 8, 6, any; shapes: 8, 16, 24, 32 outputs.
 struct Tiles {
-  TileFunction at[4][4][most_pixels + 1];
+  TileFunction at[4][4][most_pixels + 1] = {};
 
-  Tiles() {
+  constexpr Tiles() {
     fill<16>(at[0]);
     fill<8>(at[1]);
     fill<6>(at[2]);
@@ -109,7 +109,7 @@ struct Tiles {
   }
 
   template <int STEP>
-  static void fill(TileFunction (*shapes)[most_pixels + 1]) {
+  static constexpr void fill(TileFunction (*shapes)[most_pixels + 1]) {
     TileTable<0, true, STEP, most_pixels>::fill(shapes[0]);
     TileTable<1, false, STEP, most_pixels>::fill(shapes[1]);
     if constexpr (most_vectors > 1) {
@@ -121,10 +121,7 @@ struct Tiles {
   static int kind(int step) { return step == 16 ? 0 : step == 8 ? 1 : step == 6 ? 2 : 3; }
 };
 
-const Tiles& tiles() {
-  static const Tiles table;
-  return table;
-}
+constexpr Tiles tiles;
 
 // Even shares: where part `index` of `parts` of `total` things begins.
 ENGINE_INLINE int share(int total, int index, int parts) { return int(int64_t(total) * index / parts); }
@@ -135,7 +132,7 @@ ENGINE_INLINE void multiply_panel(const Matrix& matrix, const float* source, int
   const int width = matrix.panel_width(panel), kind = Tiles::kind(step);
   const float* weights = matrix.weights + ptrdiff_t(panel) * 32 * matrix.inputs;
   const float* bias = matrix.bias + panel * 32;
-  const auto& shapes = tiles().at[kind];
+  const auto& shapes = tiles.at[kind];
   const int parts = (pixels + most_pixels - 1) / most_pixels;
   for (int part = 0; part < parts; ++part) {
     const int begin = share(pixels, part, parts), count = share(pixels, part + 1, parts) - begin;

@@ -15,8 +15,8 @@ namespace engine {
 
 extern const Kernels ENGINE_TABLE;
 const Kernels ENGINE_TABLE = {
-    ENGINE_NAME(ENGINE_TABLE), run_pointwise, run_convolution, run_block,     run_binary, run_unary, run_pool,
-    run_mean,                  run_resize,    run_rearrange,   run_pad, run_depth_to_space,
+    ENGINE_NAME(ENGINE_TABLE), run_pointwise, run_convolution, run_block, run_binary,         run_unary, run_pool,
+    run_mean,                  run_resize,    run_rearrange,   run_pad,   run_depth_to_space, run_copy,
 };
 
 }  // namespace engine

@@ -156,17 +156,10 @@ struct DepthToSpace {
   int size;
 };
 
-struct Part {
+// Copies `count` runs of floats between plain maps: concatenation along any dimension.
+struct Copy {
   View input, output;
-  ptrdiff_t input_offset, output_offset;  // floats for plain views, channels for blocked ones
-  ptrdiff_t run, input_stride, output_stride, count;
-};
-
-struct Upsample {  // transposed convolution whose kernel is its stride: every input pixel makes size x size outputs
-  View input, output;
-  Matrix matrix;  // outputs: [size][size][c]
-  int size;
-  Activation activation;
+  ptrdiff_t offset, run, stride, count;  // first float, floats of a run, from run to run in the output; how many
 };
 
 struct Kernels {
@@ -182,6 +175,7 @@ struct Kernels {
   void (*rearrange)(const Rearrange&, const Frame&);
   void (*pad)(const PadParameters&, const Frame&);
   void (*depth_to_space)(const DepthToSpace&, const Frame&);
+  void (*copy)(const Copy&, const Frame&);
 };
 
 }  // namespace engine

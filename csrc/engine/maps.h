@@ -253,8 +253,28 @@ void run_pad(const engine::PadParameters& p, const Frame& frame) {
   });
 }
 
+// Runs of the input, one behind the other, to places `stride` apart.
+void run_copy(const engine::Copy& p, const Frame& frame) {
+  if (frame.thread != 0) return;
+  for (ptrdiff_t i = 0; i < p.count; ++i)
+    std::memcpy(frame.at(p.output) + p.offset + i * p.stride, frame.at(p.input) + i * p.run, size_t(p.run) * sizeof(float));
+}
+
+// One channel, plain output: what a transposed convolution to a mask makes.
+inline void spread_row(const engine::DepthToSpace& p, const float* in, float* out, int y) {
+  const int first = y % p.size * p.size;
+  for (int x = 0; x < p.input.w; ++x)
+    for (int i = 0; i < p.size; ++i) out[x * p.size + i] = in[ptrdiff_t(x) * p.input.lanes + first + i];
+}
+
 void run_depth_to_space(const engine::DepthToSpace& p, const Frame& frame) {
   const View &from = p.input, &v = p.output;
+  if (!v.lanes) {
+    const int first = share(v.h, frame.thread, frame.threads), last = share(v.h, frame.thread + 1, frame.threads);
+    for (int y = first; y < last; ++y)
+      spread_row(p, frame.at(from) + ptrdiff_t(y / p.size) * from.w * from.lanes, frame.at(v) + ptrdiff_t(y) * v.w, y);
+    return;
+  }
   each_row(v, frame, [&](int k, int y) {
     float* out = frame.at(v) + k * v.block() + ptrdiff_t(y) * v.w * v.lanes;
     const int first = k * v.lanes, active = v.active(k);

@@ -2,23 +2,28 @@
 //
 // Along a row of the picture the mask's coordinates are linear, so the span of pixels that can meet the mask is known before any is
 // computed; outside it there is nothing to do but to write zeros. Coordinates are kept as a whole number and a small rest per block
-// of 16 pixels, so that float32 loses nothing however large the picture is.
+// of 16 pixels, so that float32 loses nothing however large the picture is. A crop that is not turned is sampled in two passes,
+// across and down; the products and sums are the same, so are the bits.
 #include <cmath>
 #include <cstring>
 
 #include "kernels.h"
+#if defined(__SSE2__) || defined(_M_X64)
+#define POSEMASK_SSE2
+#include <immintrin.h>
+#endif
 
 namespace posemask::POSEMASK_LEVEL {
 namespace {
 
 constexpr int kBlock = 16;
+constexpr int kTile = 16 * kBlock;
 
 template <class T>
 inline T clamp(T value, T low, T high) {
     value = value < low ? low : value;
     return value > high ? high : value;
 }
-
 
 // floor() that is vectorised everywhere; |value| < 2^31.
 inline std::int32_t floor_to_int(float value) {
@@ -32,65 +37,121 @@ inline void clip_span(double start, double step, double low, double high, int& b
         if (!(start > low && start < high)) end = begin;
         return;
     }
-    double from = (low - start) / step, to = (high - start) / step;
-    if (from > to) {
-        const double swap = from;
-        from = to;
-        to = swap;
-    }
-    const int first = static_cast<int>(clamp<double>(std::floor(from) - 1, begin, end));
-    const int last = static_cast<int>(clamp<double>(std::ceil(to) + 2, begin, end));
+    const double a = (low - start) / step, b = (high - start) / step;
+    const int first = static_cast<int>(clamp<double>(std::floor(a < b ? a : b) - 1, begin, end));
+    const int last = static_cast<int>(clamp<double>(std::ceil(a < b ? b : a) + 2, begin, end));
     begin = first;
     end = last > first ? last : first;
 }
 
-inline void store(const float* values, int count, float* out) { std::memcpy(out, values, sizeof(float) * static_cast<std::size_t>(count)); }
+inline void store(const float* values, int count, float* out) {
+    std::memcpy(out, values, sizeof(float) * static_cast<std::size_t>(count));
+}
 
 inline void store(const float* values, int count, std::uint8_t* out) {
     for (int i = 0; i < count; i++) out[i] = static_cast<std::uint8_t>(clamp(values[i] * 255.0f + 0.5f, 0.0f, 255.0f));
 }
 
-// A whole coordinate and the rest in [0, 1). Far outside the mask, where nothing is exact and all is border, it stops.
-struct Coordinate {
+// How far a coordinate of the mask runs along a block of pixels, counted from `whole`, so that no value is negative.
+struct Ramp {
+    std::int32_t whole;
+    float value[kBlock];
+    explicit Ramp(double step) : whole(step < 0 ? static_cast<std::int32_t>(std::floor(clamp(step, -1e6, 0.0) * kBlock)) : 0) {
+        for (int i = 0; i < kBlock; i++) value[i] = static_cast<float>(clamp(step, -1e6, 1e6) * i - whole);
+    }
+};
+
+// Its value at the block's first pixel: a whole number and the rest in [0, 1). A million pixels outside, all is border: it stops there.
+struct Start {
     std::int32_t whole;
     float rest;
-    explicit Coordinate(double value) {
-        value = clamp(value, -1e6, 1e6);
-        const double below = std::floor(value);
+    explicit Start(double value) {
+        const double below = std::floor(clamp(value, -1e6, 1e6));
         whole = static_cast<std::int32_t>(below);
-        rest = static_cast<float>(value - below);
+        rest = static_cast<float>(clamp(value, -1e6, 1e6) - below);
     }
 };
 
-struct Ramp {
-    float value[kBlock];
-    explicit Ramp(double step) {
-        for (int i = 0; i < kBlock; i++) value[i] = static_cast<float>(step * i);
+// Index of the first of the two taps along one axis, and the weights of both.
+struct Taps {
+    std::int32_t index[kBlock];
+    float near[kBlock], far[kBlock];
+
+    // All taps lie inside the mask.
+    void inside(const Start& start, const Ramp& ramp) {
+        for (int i = 0; i < kBlock; i++) {
+            const float value = start.rest + ramp.value[i];
+            const std::int32_t whole = static_cast<std::int32_t>(value);
+            index[i] = start.whole + ramp.whole + whole;
+            far[i] = value - static_cast<float>(whole);
+            near[i] = 1.0f - far[i];
+        }
+    }
+
+    // Taps are moved into the mask of `size` pixels; those that were moved weigh nothing, or stand for the edge ("replicate").
+    void anywhere(const Start& start, const Ramp& ramp, std::int32_t size, bool replicate) {
+        inside(start, ramp);
+        for (int i = 0; i < kBlock; i++) {
+            const std::int32_t at = index[i], tap = clamp(at, 0, size - 2);
+            const float fraction = far[i];
+            index[i] = tap;
+            if (replicate) {
+                far[i] = at < 0 ? 0.0f : at > size - 2 ? 1.0f : fraction;
+                near[i] = 1.0f - far[i];
+            } else {
+                // At -1 only the right tap lies in the mask, at the last column only the left one does.
+                near[i] = at == tap ? 1.0f - fraction : at == tap - 1 ? fraction : 0.0f;
+                far[i] = at == tap ? fraction : at == tap + 1 ? 1.0f - fraction : 0.0f;
+            }
+        }
     }
 };
 
-// Index of the first of two taps and the weights of both.
-inline void split(const Coordinate& start, float ramp, bool replicate, std::int32_t size, std::int32_t& tap, float& near, float& far) {
-    const float rest = start.rest + ramp;
-    const std::int32_t whole = floor_to_int(rest);
-    const std::int32_t at = start.whole + whole;
-    float fraction = rest - static_cast<float>(whole);
-    tap = clamp(at, 0, size - 2);
-    if (replicate) {
-        fraction = at < 0 ? 0.0f : at > size - 2 ? 1.0f : fraction;
-        near = 1.0f - fraction;
-        far = fraction;
-    } else {
-        // At -1 only the right tap lies in the mask, at the last column only the left one does.
-        near = at == tap ? 1.0f - fraction : at == tap - 1 ? fraction : 0.0f;
-        far = at == tap ? fraction : at == tap + 1 ? 1.0f - fraction : 0.0f;
+// values = above * (left * p00 + right * p01) + below * (left * p10 + right * p11), the four taps from `offset` on.
+inline void blend(const float* mask, std::ptrdiff_t stride, const std::int32_t* offset, const Taps& across, const Taps& down,
+                  float* values) {
+#if defined(POSEMASK_SSE2)
+    // Two neighbours are one load of 8 bytes; a gather instruction is slower on the processors that have one.
+    const auto pair = [](const float* first, const float* second) {
+        const __m128 low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(first)));
+        return _mm_loadh_pi(low, reinterpret_cast<const __m64*>(second));
+    };
+    for (int i = 0; i < kBlock; i += 4) {
+        const float *p0 = mask + offset[i], *p1 = mask + offset[i + 1], *p2 = mask + offset[i + 2], *p3 = mask + offset[i + 3];
+        const __m128 upper01 = pair(p0, p1), upper23 = pair(p2, p3);
+        const __m128 lower01 = pair(p0 + stride, p1 + stride), lower23 = pair(p2 + stride, p3 + stride);
+        const __m128 left = _mm_loadu_ps(across.near + i), right = _mm_loadu_ps(across.far + i);
+        const __m128 upper = _mm_add_ps(_mm_mul_ps(left, _mm_shuffle_ps(upper01, upper23, _MM_SHUFFLE(2, 0, 2, 0))),
+                                        _mm_mul_ps(right, _mm_shuffle_ps(upper01, upper23, _MM_SHUFFLE(3, 1, 3, 1))));
+        const __m128 lower = _mm_add_ps(_mm_mul_ps(left, _mm_shuffle_ps(lower01, lower23, _MM_SHUFFLE(2, 0, 2, 0))),
+                                        _mm_mul_ps(right, _mm_shuffle_ps(lower01, lower23, _MM_SHUFFLE(3, 1, 3, 1))));
+        _mm_storeu_ps(values + i, _mm_add_ps(_mm_mul_ps(_mm_loadu_ps(down.near + i), upper),
+                                             _mm_mul_ps(_mm_loadu_ps(down.far + i), lower)));
     }
+#else
+    for (int i = 0; i < kBlock; i++) {
+        const float* upper = mask + offset[i];
+        const float* lower = upper + stride;
+        values[i] = down.near[i] * (across.near[i] * upper[0] + across.far[i] * upper[1]) +
+                    down.far[i] * (across.near[i] * lower[0] + across.far[i] * lower[1]);
+    }
+#endif
+}
+
+// Whether the two taps of a whole block lie inside a mask of `size` pixels; a hair too strict, rather than off by rounding.
+inline bool is_inside(double start, double step, int size) {
+    const double end = start + step * (kBlock - 1);
+    return start > 0.01 && end > 0.01 && start < size - 1.01 && end < size - 1.01;
 }
 
 template <class T>
-void paste(Plane<const float> mask, const double map[6], Border border, Plane<T> out) {
-    const bool replicate = border == Border::replicate;
-    const Ramp across(map[0]), down(map[3]);
+void paste_turned(Plane<const float> mask, const double map[6], bool replicate, Plane<T> out) {
+    const Ramp ramp_u(map[0]), ramp_v(map[3]);
+    const std::int32_t stride = static_cast<std::int32_t>(mask.stride);
+    // Two passes over a tile, where and how much, then the taps: so that the compiler keeps the first one in vectors.
+    Taps across[kTile / kBlock], down[kTile / kBlock];
+    std::int32_t offset[kTile];
+    float values[kBlock];
     for (int y = 0; y < out.height; y++) {
         T* row = out.data + y * out.stride;
         const double u0 = map[1] * y + map[2], v0 = map[4] * y + map[5];
@@ -101,29 +162,104 @@ void paste(Plane<const float> mask, const double map[6], Border border, Plane<T>
             std::memset(row, 0, sizeof(T) * static_cast<std::size_t>(begin));
             std::memset(row + end, 0, sizeof(T) * static_cast<std::size_t>(out.width - end));
         }
-        for (int x = begin; x < end; x += kBlock) {
-            const Coordinate u(u0 + map[0] * x), v(v0 + map[3] * x);
-            std::int32_t column[kBlock], line[kBlock];
-            float left[kBlock], right[kBlock], above[kBlock], below[kBlock], value[kBlock];
-            for (int i = 0; i < kBlock; i++) split(u, across.value[i], replicate, mask.width, column[i], left[i], right[i]);
-            for (int i = 0; i < kBlock; i++) split(v, down.value[i], replicate, mask.height, line[i], above[i], below[i]);
-            for (int i = 0; i < kBlock; i++) {
-                const float* upper = mask.data + line[i] * mask.stride + column[i];
-                const float* lower = upper + mask.stride;
-                value[i] = above[i] * (left[i] * upper[0] + right[i] * upper[1]) + below[i] * (left[i] * lower[0] + right[i] * lower[1]);
+        for (int tile = begin; tile < end; tile += kTile) {
+            const int columns = end - tile < kTile ? end - tile : kTile;
+            const int blocks = (columns + kBlock - 1) / kBlock;
+            for (int b = 0; b < blocks; b++) {
+                const double u = u0 + map[0] * (tile + b * kBlock), v = v0 + map[3] * (tile + b * kBlock);
+                if (is_inside(u, map[0], mask.width) && is_inside(v, map[3], mask.height)) {
+                    across[b].inside(Start(u), ramp_u);
+                    down[b].inside(Start(v), ramp_v);
+                } else {
+                    across[b].anywhere(Start(u), ramp_u, mask.width, replicate);
+                    down[b].anywhere(Start(v), ramp_v, mask.height, replicate);
+                }
+                for (int i = 0; i < kBlock; i++) offset[b * kBlock + i] = down[b].index[i] * stride + across[b].index[i];
             }
-            store(value, end - x < kBlock ? end - x : kBlock, row + x);
+            for (int b = 0; b < blocks; b++) {
+                blend(mask.data, mask.stride, offset + b * kBlock, across[b], down[b], values);
+                const int left = columns - b * kBlock;
+                if (left >= kBlock) {
+                    store(values, kBlock, row + tile + b * kBlock);
+                } else {
+                    store(values, left, row + tile + b * kBlock);
+                }
+            }
         }
+    }
+}
+
+// One row of the mask, stretched to a tile's columns.
+inline void stretch(const float* row, const Taps* across, int columns, float* stretched) {
+    for (int block = 0; block * kBlock < columns; block++) {
+        const Taps& taps = across[block];
+        for (int i = 0; i < kBlock; i++) {
+            const float* pair = row + taps.index[i];
+            stretched[block * kBlock + i] = taps.near[i] * pair[0] + taps.far[i] * pair[1];
+        }
+    }
+}
+
+template <class T>
+void paste_straight(Plane<const float> mask, const double map[6], bool replicate, Plane<T> out) {
+    const Ramp ramp(map[0]), level(0);
+    int begin = 0, end = out.width;
+    if (!replicate) clip_span(map[2], map[0], -1, mask.width, begin, end);
+    for (int tile = begin; tile < end; tile += kTile) {
+        const int columns = end - tile < kTile ? end - tile : kTile;
+        Taps across[kTile / kBlock], down;
+        float rows[2][kTile], values[kTile];
+        int held[2] = {-1, -1};  // which rows of the mask are stretched
+        for (int x = 0; x < columns; x += kBlock) {
+            across[x / kBlock].anywhere(Start(map[0] * (tile + x) + map[2]), ramp, mask.width, replicate);
+        }
+        for (int y = 0; y < out.height; y++) {
+            T* row = out.data + y * out.stride + tile;
+            down.anywhere(Start(map[4] * y + map[5]), level, mask.height, replicate);
+            const float above = down.near[0], below = down.far[0];
+            if (above == 0 && below == 0) {
+                std::memset(row, 0, sizeof(T) * static_cast<std::size_t>(columns));
+                continue;
+            }
+            // Row n of the mask is held in place n % 2, so that the next pair of rows finds one of its two there.
+            for (int line = down.index[0]; line < down.index[0] + 2; line++) {
+                if (held[line % 2] == line) continue;
+                stretch(mask.data + line * mask.stride, across, columns, rows[line % 2]);
+                held[line % 2] = line;
+            }
+            const float *upper = rows[down.index[0] % 2], *lower = rows[1 - down.index[0] % 2];
+            for (int x = 0; x < columns; x++) values[x] = above * upper[x] + below * lower[x];
+            store(values, columns, row);
+        }
+    }
+    for (int y = 0; y < out.height; y++) {
+        T* row = out.data + y * out.stride;
+        std::memset(row, 0, sizeof(T) * static_cast<std::size_t>(begin));
+        std::memset(row + end, 0, sizeof(T) * static_cast<std::size_t>(out.width - end));
+    }
+}
+
+template <class T>
+void paste(Plane<const float> mask, const double map[6], Border border, Plane<T> out) {
+    const bool replicate = border == Border::replicate;
+    if (map[1] == 0 && map[3] == 0) {
+        paste_straight(mask, map, replicate, out);
+    } else {
+        paste_turned(mask, map, replicate, out);
     }
 }
 
 }  // namespace
 
-void paste_f32(Plane<const float> mask, const double map[6], Border border, Plane<float> out) { paste(mask, map, border, out); }
+void paste_f32(Plane<const float> mask, const double map[6], Border border, Plane<float> out) {
+    paste(mask, map, border, out);
+}
 
-void paste_u8(Plane<const float> mask, const double map[6], Border border, Plane<std::uint8_t> out) { paste(mask, map, border, out); }
+void paste_u8(Plane<const float> mask, const double map[6], Border border, Plane<std::uint8_t> out) {
+    paste(mask, map, border, out);
+}
 
-// 1 / (1 + exp(-x)), off by at most 2e-7: exp as 2^n * polynomial, the same bits on every machine.
+// 1 / (1 + exp(-x)), off by at most 3e-7: exp as 2^n * polynomial, the same bits on every machine.
 void sigmoid(const float* in, float* out, std::size_t count) {
     for (std::size_t i = 0; i < count; i++) {
         const float x = clamp(-in[i], -87.0f, 87.0f);

@@ -1,0 +1,31 @@
+// Chooses the kernels for the machine that the program runs on.
+#include <cstdlib>
+#include <cstring>
+
+#include "plan.h"
+
+namespace engine {
+
+extern const Kernels portable;
+#if defined(ENGINE_X86)
+extern const Kernels avx2;
+extern const Kernels avx512;
+#endif
+
+const Kernels& best_kernels() {
+#if defined(ENGINE_X86)
+  const char* asked = std::getenv("POSEMASK_INSTRUCTION_SET");
+  const auto allowed = [asked](const char* name) {
+    return !asked || !*asked || std::strcmp(asked, name) == 0 ||
+           (std::strcmp(asked, "avx512") == 0 && std::strcmp(name, "avx2") == 0);
+  };
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && allowed("avx512"))
+    return avx512;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && allowed("avx2")) return avx2;
+#endif
+  return portable;
+}
+
+}  // namespace engine
