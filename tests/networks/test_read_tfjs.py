@@ -198,7 +198,7 @@ def test_published_models(shared_data: Path, name: str, file: str, outputs: tupl
     graph = read_tfjs(shared_data / "weights" / name / file)
     assert tuple(shape[-1] for shape in graph.output_shapes) == outputs
     convolutions = [node for node in graph.nodes if node.op in ("conv2d", "depthwise_conv2d")]
-    assert all(len(node.inputs) == 3 for node in convolutions if node.attributes["activation"] != "none")
+    assert all(len(node.inputs) == 3 for node in convolutions)
 
 
 # --- damaged and hostile files -------------------------------------------------------------------------------------

@@ -609,7 +609,7 @@ def _fuse(nodes: Sequence[Node], constants: dict[str, Array], outputs: set[str])
         if merged is not None and before is not None:
             del fused[before.output]
         fused[node.output] = merged or node
-    return list(fused.values())
+    return [_with_zero_bias(node, constants) for node in fused.values()]
 
 
 def _with_bias(before: Node, node: Node, constants: dict[str, Array]) -> Node | None:
@@ -618,13 +618,27 @@ def _with_bias(before: Node, node: Node, constants: dict[str, Array]) -> Node | 
     if before.attributes.get("activation", "none") != "none":
         return None
     bias = next((constants[name] for name in node.inputs if name in constants), None)
-    weights = constants[before.inputs[1]]
-    channels = weights.shape[3] if before.op == "depthwise_conv2d" else weights.shape[0]
+    channels = _channels(before, constants)
     if bias is None or bias.size != channels or bias.shape[-1] != channels:
         return None
     name = f"{node.output}/bias"
     constants[name] = bias.reshape(channels)
     return Node(before.op, (*before.inputs, name), node.output, before.attributes)
+
+
+def _with_zero_bias(node: Node, constants: dict[str, Array]) -> Node:
+    """LiteRT's convolutions insist on a bias."""
+    if node.op not in _CONVOLUTIONS or len(node.inputs) != 2:
+        return node
+    name = f"{node.output}/bias"
+    constants[name] = np.zeros(_channels(node, constants), np.float32)
+    return Node(node.op, (*node.inputs, name), node.output, node.attributes)
+
+
+def _channels(node: Node, constants: Mapping[str, Array]) -> int:
+    """Output channels of a convolution."""
+    shape = constants[node.inputs[1]].shape
+    return int(shape[3] if node.op == "depthwise_conv2d" else shape[0])
 
 
 def _with_activation(before: Node, node: Node) -> Node | None:
