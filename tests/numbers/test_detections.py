@@ -38,9 +38,9 @@ def test_decoding_puts_a_zero_box_on_its_anchor(asarray):
     raw[7, 2], logits[5] = -1.0, 200.0
     points, scores = boxes.decode_detections(asarray(raw), asarray(logits), grid, input_size=224)
     points, scores = np.asarray(points), np.asarray(scores)
-    centers = anchors.detector_anchors() * 224
-    np.testing.assert_allclose((points[9:, :2] + points[9:, 2:4]) / 2, centers[9:], atol=1e-4)
-    np.testing.assert_allclose(points[:, 4:], np.tile(centers, 4), atol=1e-4)
+    centers = anchors.detector_anchors()
+    np.testing.assert_allclose((points[9:, :2] + points[9:, 2:4]) / 2, centers[9:], atol=1e-6)
+    np.testing.assert_allclose(points[:, 4:], np.tile(centers, 4), atol=1e-6)
     assert scores[7] == 0, "a box of negative width is nobody"
     assert scores[5] == pytest.approx(1.0)
     assert scores[0] == 0.5

@@ -123,15 +123,16 @@ class StreamState:
 def detect(model: BlazePose, image: Picture, max_people: int = 1) -> Floats:
     """Finds people in a whole image: (P, 4) regions of interest, best first, P <= ``max_people``."""
     size = MODEL_TYPES["full"].detector_size
-    image_from_letterbox = image_from_crop(np.asarray(letterbox_roi((image.shape[0], image.shape[1]))), size)
-    tensor = pixels.crop(image, image_from_letterbox, (size, size), border="zero", scale=2 / 255, offset=-1.0)
+    whole = np.asarray(letterbox_roi((image.shape[0], image.shape[1])))
+    tensor = pixels.crop(image, image_from_crop(whole, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
     raw, logits = model.detector(tensor[None])
     points, scores = decode_detections(raw[0], logits[0], detector_anchors(), input_size=size)
     people, people_scores = weighted_nms(points, scores, max_people=max_people, min_score=model.min_detection_score)
-    people = people[people_scores > 0].astype(np.float64)
-    # After the box come the hips' centre and the point that gives scale and rotation of the whole body.
-    alignment = apply_affine(image_from_letterbox, people[:, 4:8].reshape(-1, 2, 2))
-    rois: Floats = roi_from_points(alignment[:, 0], alignment[:, 1])
+    # After the box come the hips' centre and the point that gives scale and rotation of the whole body, in float32 as
+    # everything before: from here on rounding would move the crop of a large picture by enough to be seen.
+    image_from_fraction = image_from_crop(whole, 1).astype(people.dtype)
+    alignment = apply_affine(image_from_fraction, people[people_scores > 0, 4:8].reshape(-1, 2, 2))
+    rois: Floats = roi_from_points(alignment[:, 0], alignment[:, 1]).astype(np.float64)
     return rois
 
 
@@ -185,7 +186,13 @@ def estimate(model: BlazePose, image: Picture, *, max_people: int = 1, flip_hori
 
 
 def step(
-    model: BlazePose, state: StreamState | None, image: Picture, time: float, *, flip_horizontal: bool = False
+    model: BlazePose,
+    state: StreamState | None,
+    image: Picture,
+    time: float,
+    *,
+    max_people: int = 1,
+    flip_horizontal: bool = False,
 ) -> tuple[StreamState, list[Pose]]:
     """One frame of a stream.
 
@@ -194,6 +201,7 @@ def step(
         state: what this function gave for the frame before; None at the start.
         image: (H, W, 3) uint8 RGB; its size may change from frame to frame.
         time: seconds, later than the frame before.
+        max_people: how many people to look for when nobody is followed.
         flip_horizontal: results in the mirrored picture; left and right stay the person's own.
 
     Raises:
@@ -207,7 +215,7 @@ def step(
         state = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)))
     nobody = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)))
 
-    rois = state.rois if len(state.rois) else detect(model, image)
+    rois = state.rois if len(state.rois) else detect(model, image, max_people)
     if not len(rois):
         return nobody, []
     landmarks, masks = observe(model, image, rois)

@@ -18,10 +18,12 @@ MAX_CANDIDATES = 192
 
 
 def decode_detections(raw: Array, logits: Array, anchors: Array, *, input_size: int) -> tuple[Array, Array]:
-    """Boxes and alignment points in pixels of the detector's input, with their scores.
+    """Boxes and alignment points as fractions of the detector's input, with their scores.
+
+    Fractions and not pixels, because MediaPipe rounds to float32 there, and a region of thousands of pixels feels it.
 
     Args:
-        raw: (..., A, 12) float: box centre x, y, width, height, then four points x, y, relative to the anchors.
+        raw: (..., A, 12) float: box centre x, y, width, height, then four points x, y, in pixels from the anchors.
         logits: (..., A, 1) float.
         anchors: (A, 2) centres in [0, 1].
         input_size: side of the square input in pixels.
@@ -32,11 +34,11 @@ def decode_detections(raw: Array, logits: Array, anchors: Array, *, input_size: 
         scores: (..., A) in [0, 1]; 0 where a box has negative size.
     """
     xp = array_namespace(raw)
-    shift = anchors * float(input_size)
-    x, y = raw[..., 0] + shift[:, 0], raw[..., 1] + shift[:, 1]
+    raw = raw / float(input_size)
+    x, y = raw[..., 0] + anchors[:, 0], raw[..., 1] + anchors[:, 1]
     half_width, half_height = raw[..., 2] / 2, raw[..., 3] / 2
     box = xp.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=-1)
-    points = raw[..., 4:] + xp.concat([shift, shift, shift, shift], axis=-1)
+    points = raw[..., 4:] + xp.concat([anchors, anchors, anchors, anchors], axis=-1)
     scores = sigmoid(logits[..., 0])
     scores = xp.where((half_width >= 0) & (half_height >= 0), scores, xp.zeros_like(scores))
     return xp.concat([box, points], axis=-1), scores

@@ -1,0 +1,184 @@
+"""The two unified APIs as their users call them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import posemask
+from posemask.errors import InputError, TimestampError
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    data = pytest.importorskip("skimage.data", reason="scikit-image, which brings the picture, is not installed")
+    image = np.ascontiguousarray(data.astronaut())
+    image.flags.writeable = False
+    return image
+
+
+@pytest.fixture(scope="module")
+def detector() -> posemask.PoseDetector:
+    return posemask.create_detector("blazepose", model_type="lite", enable_segmentation=True)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(detector):
+    detector.reset()
+
+
+def test_a_picture_gives_a_whole_pose(detector, astronaut):
+    (pose,) = detector.estimate_poses(astronaut)
+    assert pose.xy.shape == (33, 2)
+    assert pose.world.shape == (33, 3)
+    assert pose.xy.dtype == pose.z.dtype == pose.world.dtype == pose.visibility.dtype == np.float32
+    nose = pose["nose"]
+    assert (nose.name, nose.x, nose.y) == ("nose", pose.xy[0, 0], pose.xy[0, 1])
+    assert 150 < nose.x < 300
+    assert 50 < nose.y < 180
+    assert [keypoint.name for keypoint in pose] == list(posemask.bodies.BLAZEPOSE.names)
+    assert pose["left_shoulder"].x > pose["right_shoulder"].x, "she faces us"
+    assert pose.score > 0.9
+    assert pose.id is None
+    mask = np.asarray(pose.segmentation.mask)
+    assert mask.shape == astronaut.shape[:2]
+    assert mask.dtype == np.float32
+    assert mask[200, 220] > 0.9
+    assert mask[5, 5] < 0.1
+    assert pose.segmentation.label_of(255) == "person"
+
+
+def test_results_cannot_be_changed(detector, astronaut):
+    (pose,) = detector.estimate_poses(astronaut)
+    for array in (pose.xy, pose.z, pose.world, pose.visibility, pose.presence, pose.box):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with pytest.raises(AttributeError):
+        pose.score = 1.0
+
+
+def test_pictures_share_no_state(detector, astronaut):
+    (first,) = detector.estimate_poses(astronaut)
+    detector.estimate_poses(np.zeros((100, 300, 3), np.uint8))
+    (second,) = detector.estimate_poses(astronaut)
+    np.testing.assert_array_equal(first.xy, second.xy)
+
+
+def test_a_stream_starts_like_a_picture_and_forgets_on_reset(detector, astronaut):
+    (alone,) = detector.estimate_poses(astronaut)
+    (first,) = detector.estimate_poses(astronaut, timestamp=10.0)
+    np.testing.assert_array_equal(alone.xy, first.xy)
+    (second,) = detector.estimate_poses(astronaut, timestamp=10.1)
+    assert np.abs(second.xy - first.xy).max() > 0, "the second frame looks at the followed region"
+    with pytest.raises(TimestampError, match="must increase"):
+        detector.estimate_poses(astronaut, timestamp=10.1)
+    detector.reset()
+    (again,) = detector.estimate_poses(astronaut, timestamp=0.0)
+    np.testing.assert_array_equal(again.xy, first.xy)
+
+
+def test_a_frame_brings_its_own_time(detector, astronaut):
+    frame = posemask.Frame(image=astronaut, time=3.0, index=0)
+    detector.estimate_poses(frame)
+    with pytest.raises(TimestampError):
+        detector.estimate_poses(frame)
+    detector.estimate_poses(frame, timestamp=4.0)
+
+
+def test_none_forgets_the_stream(detector, astronaut):
+    detector.estimate_poses(astronaut, timestamp=5.0)
+    assert detector.estimate_poses(None) == []
+    assert len(detector.estimate_poses(astronaut, timestamp=1.0)) == 1
+
+
+def test_the_size_may_change_within_a_stream(detector, astronaut):
+    detector.estimate_poses(astronaut, timestamp=0.0)
+    half = np.ascontiguousarray(astronaut[::2, ::2])
+    (pose,) = detector.estimate_poses(half, timestamp=0.1)
+    (alone,) = detector.estimate_poses(half)
+    np.testing.assert_array_equal(pose.xy, alone.xy)
+    assert np.asarray(pose.segmentation.mask).shape == half.shape[:2]
+
+
+def test_flip_horizontal_mirrors_everything(detector, astronaut):
+    (plain,) = detector.estimate_poses(astronaut)
+    (flipped,) = detector.estimate_poses(astronaut, flip_horizontal=True)
+    width = astronaut.shape[1]
+    np.testing.assert_allclose(flipped.xy[:, 0], width - 1 - plain.xy[:, 0], atol=1e-3)
+    np.testing.assert_allclose(flipped.xy[:, 1], plain.xy[:, 1])
+    np.testing.assert_allclose(flipped.world, plain.world * [-1, 1, 1])
+    np.testing.assert_allclose(flipped.z, plain.z)
+    mirrored = np.asarray(plain.segmentation.mask)[:, ::-1]
+    np.testing.assert_allclose(np.asarray(flipped.segmentation.mask), mirrored, atol=1e-4)
+    assert flipped.box[0] == pytest.approx(width - 1 - plain.box[2], abs=1e-3)
+
+
+def test_bgr_is_said_and_never_guessed(detector, astronaut):
+    (plain,) = detector.estimate_poses(astronaut)
+    (swapped,) = detector.estimate_poses(astronaut[..., ::-1], bgr=True)
+    np.testing.assert_array_equal(plain.xy, swapped.xy)
+
+
+def test_a_mask_can_be_had_at_another_size(detector, astronaut):
+    mask = detector.estimate_poses(astronaut)[0].segmentation.mask
+    half = mask.at(256, 256)
+    assert half.shape == (256, 256)
+    full = np.asarray(mask)
+    mean = full.reshape(256, 2, 256, 2).mean(axis=(1, 3))
+    assert np.abs(half - mean).mean() < 0.005
+    with pytest.raises(InputError, match="at least 1 x 1"):
+        mask.at(0, 5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model": "posenet"}, "model must be one of 'blazepose'"),
+        ({"model_type": "huge"}, "model_type must be one of 'lite', 'full', 'heavy'"),
+        ({"min_presence_confidence": 1.5}, "min_presence_confidence must be in"),
+        ({"runtime": "tfjs"}, "runtime"),
+    ],
+)
+def test_wrong_options_are_named(options, said):
+    with pytest.raises(InputError, match=said):
+        posemask.create_detector(**options)
+
+
+@pytest.mark.parametrize("max_poses", [0, -1, 1.5, True, "2"])
+def test_max_poses_must_be_a_positive_integer(detector, astronaut, max_poses):
+    with pytest.raises(InputError, match="max_poses"):
+        detector.estimate_poses(astronaut, max_poses=max_poses)
+
+
+@pytest.mark.parametrize("timestamp", ["soon", float("nan"), float("inf")])
+def test_timestamps_must_be_finite_numbers(detector, astronaut, timestamp):
+    with pytest.raises(InputError, match="timestamp"):
+        detector.estimate_poses(astronaut, timestamp=timestamp)
+
+
+def test_selfie_gives_exactly_one_mask(astronaut):
+    with posemask.create_segmenter("selfie_segmentation", model_type="landscape") as segmenter:
+        (segmentation,) = segmenter.segment_people(astronaut)
+        mask = np.asarray(segmentation.mask)
+        assert mask.shape == astronaut.shape[:2]
+        assert mask[200, 220] > 0.9
+        (flipped,) = segmenter.segment_people(astronaut, flip_horizontal=True)
+        np.testing.assert_allclose(np.asarray(flipped.mask), mask[:, ::-1], atol=1e-4)
+        (nobody,) = segmenter.segment_people(np.zeros((90, 160, 3), np.uint8))
+        assert np.asarray(nobody.mask).max() < 0.5
+        for option in ("multi_segmentation", "segment_body_parts"):
+            with pytest.raises(InputError, match="one mask of all people"):
+                segmenter.segment_people(astronaut, **{option: True})
+
+
+def test_selfie_masks_can_be_smoothed_in_a_stream(astronaut):
+    segmenter = posemask.create_segmenter(model_type="landscape", smooth_segmentation=True)
+    dark = np.zeros_like(astronaut)
+    before = np.asarray(segmenter.segment_people(astronaut, timestamp=0.0)[0].mask)
+    after = np.asarray(segmenter.segment_people(dark, timestamp=0.1)[0].mask)
+    plain = np.asarray(segmenter.segment_people(dark)[0].mask)
+    unsure = (np.abs(plain - 0.5) < 0.4) & (np.abs(before - plain) > 0.2)
+    if unsure.any():
+        assert (np.abs(after - before) < np.abs(plain - before))[unsure].all()
+    with pytest.raises(TimestampError):
+        segmenter.segment_people(dark, timestamp=0.1)
