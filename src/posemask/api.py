@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from .errors import InputError
 from .results import Array, Frame, Pose, Segmentation
@@ -268,7 +268,8 @@ def _network(
     graph = read_tflite(weights.path(name) if url is None else weights.resolve(url))
     if outputs is not None:
         graph = graph.keep_outputs(outputs)
-    return runtimes.load(graph, runtime=runtime, device="cpu" if device == "auto" else device, threads=threads)
+    device = "cpu" if device == "auto" else device
+    return runtimes.load(graph, runtime=cast(Any, runtime), device=device, threads=threads)
 
 
 def _choice(name: str, value: object, allowed: Sequence[str]) -> None:
