@@ -10,18 +10,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .outputs import PendingFile, pending_file
     from .pictures import MAX_PIXELS, read_image
     from .video import Video, is_video, read_video
+    from .video_file import VIDEO_SUFFIXES
+    from .write_picture import PICTURE_SUFFIXES, write_image
+    from .write_video import VideoWriter
 
 _ROOM_OF = {
     "MAX_PIXELS": "pictures",
+    "PICTURE_SUFFIXES": "write_picture",
+    "PendingFile": "outputs",
+    "VIDEO_SUFFIXES": "video_file",
     "Video": "video",
+    "VideoWriter": "write_video",
     "is_video": "video",
+    "pending_file": "outputs",
     "read_image": "pictures",
     "read_video": "video",
+    "write_image": "write_picture",
 }
 
-__all__ = ["MAX_PIXELS", "Video", "is_video", "read_image", "read_video"]
+__all__ = [
+    "MAX_PIXELS",
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "PendingFile",
+    "Video",
+    "VideoWriter",
+    "is_video",
+    "pending_file",
+    "read_image",
+    "read_video",
+    "write_image",
+]
 
 
 def __getattr__(name: str) -> Any:

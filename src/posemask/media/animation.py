@@ -42,13 +42,13 @@ class AnimationSource:
         self._name = name
         self._open = ExitStack()
         try:
-            self._image: Any = self._open.enter_context(open_picture(file, max_pixels=max_pixels))
+            self._image = self._open.enter_context(open_picture(file, max_pixels=max_pixels))
         except ImageError as error:
             raise VideoError(str(error)) from error
         if not is_animation(self._image):
             self._open.close()
             raise VideoError(f"{name} is a single picture; read_image reads it")
-        self.frame_count: int | None = self._image.n_frames
+        self.frame_count: int | None = int(getattr(self._image, "n_frames", 0))
 
     def seek(self, time: float) -> None:
         """Animations are read from the beginning: nothing to do."""
@@ -56,7 +56,7 @@ class AnimationSource:
     def pictures(self) -> Iterator[tuple[float | None, Image.Image]]:
         """Times in seconds and the pictures; each is valid until the next is asked for."""
         time_ms = 0.0
-        for index in range(self._image.n_frames):
+        for index in range(self.frame_count or 0):
             try:
                 self._image.seek(index)
                 self._image.load()

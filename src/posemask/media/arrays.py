@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from ..errors import ImageError
 
-__all__ = ["array_of_tensor", "as_uint8", "is_tensor", "rgb_of_array"]
+__all__ = ["array_of_tensor", "is_tensor", "rgb_of_array", "writable_pixels"]
 
 _HALF_A_LEVEL = 0.5 / 255.0
 
@@ -49,13 +49,13 @@ def rgb_of_array(array: npt.NDArray[Any], *, bgr: bool = False) -> npt.NDArray[n
     colors = array[..., :3]
     if bgr:
         colors = colors[..., ::-1]
-    pixels = as_uint8(colors)
+    pixels = _as_uint8(colors)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     return np.ascontiguousarray(pixels)
 
 
-def as_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _as_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Pixel values as 8 bits, by the table above; the same array if it is uint8. Raises `ImageError`."""
     levels: npt.NDArray[np.uint8]
     if array.dtype == np.uint8:
@@ -78,6 +78,14 @@ def as_uint8(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
             "convert to uint8 with values from 0 to 255"
         )
     return levels
+
+
+def writable_pixels(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """A picture to be written: (H, W), (H, W, 3) or (H, W, 4), as 8 bits by the table above. Raises `ImageError`."""
+    image = np.asarray(image)
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)) or 0 in image.shape:
+        raise ImageError(f"expected a picture of shape (H, W), (H, W, 3) or (H, W, 4) to write, got {image.shape}")
+    return _as_uint8(image)
 
 
 def is_tensor(value: object) -> bool:

@@ -6,7 +6,7 @@ Whoever reads decides what that means; a video of which nothing decodes is a `Vi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,19 +14,26 @@ from typing import IO, Any
 
 import av
 import av.error
-import av.stream
 import numpy as np
 import numpy.typing as npt
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideData
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 
 from ..errors import PosemaskError, VideoError
 from .orientation import Orientation
 
-__all__ = ["ColorTags", "ContainerSource", "open_container", "start_of", "video_errors"]
+__all__ = [
+    "ColorTags",
+    "ContainerSource",
+    "open_container",
+    "packets_of",
+    "start_of",
+    "time_base_of",
+    "video_errors",
+]
 
 _PICTURE_FORMATS = ("image2", "_pipe")  # FFmpeg's readers of single pictures
 
@@ -79,7 +86,7 @@ class ContainerSource:
 
     def seek(self, time: float) -> None:
         """Go to the last key picture at or before `time`, in seconds from the start, or stay if the file cannot."""
-        offset = round((Fraction(time) + self._origin) / _time_base(self._stream))
+        offset = round((Fraction(time) + self._origin) / time_base_of(self._stream))
         try:
             self._container.seek(offset, stream=self._stream)
         except av.error.FFmpegError:
@@ -87,11 +94,11 @@ class ContainerSource:
 
     def pictures(self) -> Iterator[tuple[float | None, av.VideoFrame]]:
         """Timestamps, in seconds from the start or None, and the pictures that go with them, in the order shown."""
-        for packet in self._packets():
+        for packet in packets_of(self._container, self._stream, on_damage=self._count_damage):
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:
-                self.damaged += 1
+                self._count_damage()
                 continue
             for frame in frames:
                 yield self._timestamp(frame), frame
@@ -119,17 +126,8 @@ class ContainerSource:
         """Close the file."""
         self._container.close()
 
-    def _packets(self) -> Iterator[av.Packet[av.VideoStream]]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError:  # the rest of the file cannot be read
-                self.damaged += 1
-                return
-            yield packet
+    def _count_damage(self) -> None:
+        self.damaged += 1
 
     def _timestamp(self, frame: av.VideoFrame) -> float | None:
         if frame.pts is None or not frame.time_base:
@@ -146,6 +144,18 @@ def open_container(file: str | IO[bytes], name: str) -> InputContainer:
         return av.open(file, "r", container_options=options, metadata_errors="replace")
 
 
+def packets_of(
+    container: InputContainer, *streams: Stream, on_damage: Callable[[], None] | None = None
+) -> Iterator[av.Packet[Any]]:
+    """The packets of some streams, as far as the file can be read; `on_damage` hears if that is not to its end."""
+    packets = container.demux(*streams)
+    try:
+        yield from packets
+    except av.error.FFmpegError:
+        if on_damage is not None:
+            on_damage()
+
+
 def start_of(container: InputContainer, video: av.VideoStream) -> Fraction:
     """What the file's clock, in seconds, says where its first picture or sound is, whichever is the earlier.
 
@@ -155,7 +165,7 @@ def start_of(container: InputContainer, video: av.VideoStream) -> Fraction:
         max(start, Fraction(0)) if stream.type == "audio" else start
         for stream in (video, *container.streams.audio)
         if stream.start_time is not None
-        for start in [stream.start_time * _time_base(stream)]
+        for start in [stream.start_time * time_base_of(stream)]
     ]
     return min(starts, default=Fraction(0))
 
@@ -193,9 +203,10 @@ def _best_video_stream(container: InputContainer, name: str, max_pixels: int) ->
 
 def _duration(container: InputContainer, stream: av.VideoStream) -> float | None:
     if stream.duration:
-        return float(stream.duration * _time_base(stream))
+        return float(stream.duration * time_base_of(stream))
     return container.duration / av.time_base if container.duration else None
 
 
-def _time_base(stream: av.stream.Stream) -> Fraction:
+def time_base_of(stream: Stream) -> Fraction:
+    """Seconds per tick of a stream's timestamps."""
     return stream.time_base or Fraction(1, av.time_base)
