@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from .errors import InputError
-from .results import Array, Frame, Pose, Segmentation
+from .results import Frame, Pose, Segmentation
 
 __all__ = ["PoseDetector", "Segmenter", "create_detector", "create_segmenter"]
 
@@ -193,24 +193,22 @@ def create_detector(
         RuntimeUnavailableError: the runtime or the device is not there.
     """
     _choice("model", model, ("blazepose",))
+    _probability("min_detection_confidence", min_detection_confidence)
+    _probability("min_presence_confidence", min_presence_confidence)
     from .models import blazepose
 
-    _choice("model_type", model_type, tuple(blazepose.MODEL_TYPES))
-    for name, value in (
-        ("min_detection_confidence", min_detection_confidence),
-        ("min_presence_confidence", min_presence_confidence),
-    ):
-        _probability(name, value)
-    spec = blazepose.MODEL_TYPES[model_type]
-    outputs = blazepose.OUTPUTS_WITH_MASK if enable_segmentation else blazepose.OUTPUTS_WITHOUT_MASK
-    chain = blazepose.BlazePose(
-        detector=_network(spec.detector, detector_model_url, runtime, device, threads),
-        landmarker=_network(spec.landmarks, landmark_model_url, runtime, device, threads, outputs),
+    chain = blazepose.load(
+        model_type,
         segmentation=enable_segmentation,
         smooth_keypoints=enable_smoothing,
         smooth_masks=smooth_segmentation,
         min_detection_score=min_detection_confidence,
         min_presence_score=min_presence_confidence,
+        detector_url=detector_model_url,
+        landmarks_url=landmark_model_url,
+        runtime=cast(Any, runtime),
+        device=_device(device),
+        threads=threads,
     )
     return PoseDetector(partial(blazepose.estimate, chain), partial(blazepose.step, chain))
 
@@ -218,58 +216,64 @@ def create_detector(
 def create_segmenter(
     model: str = "selfie_segmentation",
     *,
-    model_type: str | None = None,
     model_url: str | os.PathLike[str] | None = None,
-    smooth_segmentation: bool = False,
     runtime: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    **options: Any,
 ) -> Segmenter:
     """A segmenter of people.
 
     Args:
-        model: ``"selfie_segmentation"``.
-        model_type: ``"general"`` (256 x 256, the default) or ``"landscape"`` (144 x 256, faster).
-        model_url: another file for the network, as in `create_detector`.
-        smooth_segmentation: in a stream, filter the masks over time. MediaPipe and TensorFlow.js do not.
+        model: ``"selfie_segmentation"`` for people within two metres, or ``"bodypix"`` for many people and parts.
+        model_url: another file for the network: a path or an http(s) address of a TFLite file or of a TensorFlow.js
+            ``model.json``.
         runtime, device, threads: as in `create_detector`.
+        **options: of Selfie Segmentation:
+
+            - ``model_type``: ``"general"`` (256 x 256, the default) or ``"landscape"`` (144 x 256, faster);
+            - ``smooth_segmentation``: in a stream, filter the masks over time (default False, as in MediaPipe).
+
+            Of BodyPix:
+
+            - ``architecture``: ``"MobileNetV1"`` (the default) or ``"ResNet50"``;
+            - ``output_stride``: 8, 16 (the default) or 32;
+            - ``multiplier``: 0.5, 0.75 (the default) or 1.0; ResNet50 has 1.0 only;
+            - ``quant_bytes``: 4 (the default), 2 or 1.
 
     Raises:
         InputError: an option is wrong.
         WeightsError: the weights cannot be had.
         RuntimeUnavailableError: the runtime or the device is not there.
     """
-    _choice("model", model, ("selfie_segmentation",))
+    _choice("model", model, tuple(_SEGMENTERS))
+    unknown = set(options) - set(_SEGMENTERS[model])
+    if unknown:
+        raise InputError(
+            f"{model} has no option {', '.join(map(repr, sorted(unknown)))}; it takes {', '.join(_SEGMENTERS[model])}"
+        )
+    place = {"model_url": model_url, "runtime": cast(Any, runtime), "device": _device(device), "threads": threads}
+    if model == "bodypix":
+        from .models import bodypix
+
+        parts = bodypix.load(**options, **place)
+        return Segmenter(partial(bodypix.estimate, parts), partial(bodypix.step, parts))
     from .models import selfie
 
-    model_type = "general" if model_type is None else model_type
-    _choice("model_type", model_type, tuple(selfie.MODEL_TYPES))
-    spec = selfie.MODEL_TYPES[model_type]
-    chain = selfie.Selfie(
-        spec=spec,
-        network=_network(spec.weights, model_url, runtime, device, threads),
-        smooth_masks=smooth_segmentation,
+    people = selfie.load(
+        options.get("model_type", "general"), smooth_masks=options.get("smooth_segmentation", False), **place
     )
-    return Segmenter(partial(selfie.estimate, chain), partial(selfie.step, chain))
+    return Segmenter(partial(selfie.estimate, people), partial(selfie.step, people))
 
 
-def _network(
-    name: str,
-    url: str | os.PathLike[str] | None,
-    runtime: str,
-    device: str,
-    threads: int | None,
-    outputs: Sequence[int] | None = None,
-) -> Callable[[Array], tuple[Array, ...]]:
-    """The network called ``name``, or the user's own file, on a runtime."""
-    from . import runtimes, weights
-    from .networks.read_tflite import read_tflite
+_SEGMENTERS = {
+    "selfie_segmentation": ("model_type", "smooth_segmentation"),
+    "bodypix": ("architecture", "output_stride", "multiplier", "quant_bytes"),
+}
 
-    graph = read_tflite(weights.path(name) if url is None else weights.resolve(url))
-    if outputs is not None:
-        graph = graph.keep_outputs(outputs)
-    device = "cpu" if device == "auto" else device
-    return runtimes.load(graph, runtime=cast(Any, runtime), device=device, threads=threads)
+
+def _device(name: str) -> str:
+    return "cpu" if name == "auto" else name
 
 
 def _choice(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -17,13 +17,17 @@ pictures) MediaPipe is followed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import TimestampError
+from .. import runtimes
+from ..errors import InputError, TimestampError
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import decode_detections, weighted_nms
 from ..numbers.filters import blend_masks
@@ -41,8 +45,11 @@ from ..numbers.probability import sigmoid
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
+from ..runtimes import RuntimeName
+from .files import read_network
+from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 
-__all__ = ["MODEL_TYPES", "BlazePose", "BlazePoseSpec", "StreamState", "detect", "estimate", "observe", "step"]
+__all__ = ["MODEL_TYPES", "BlazePose", "BlazePoseSpec", "StreamState", "detect", "estimate", "load", "observe", "step"]
 
 Network = Callable[[Array], tuple[Array, ...]]
 Floats = npt.NDArray[np.float64]
@@ -118,6 +125,55 @@ class StreamState:
     smoothing: Smoothing | None = None
     masks: npt.NDArray[np.float32] | None = None
     image_from_crop: Floats | None = None
+
+
+def load(
+    model_type: str = "full",
+    *,
+    segmentation: bool = False,
+    smooth_keypoints: bool = True,
+    smooth_masks: bool = True,
+    min_detection_score: float = 0.5,
+    min_presence_score: float = 0.5,
+    detector_url: str | os.PathLike[str] | None = None,
+    landmarks_url: str | os.PathLike[str] | None = None,
+    runtime: RuntimeName | Literal["auto"] = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+) -> BlazePose:
+    """The published networks of a model type, or the user's own files, on a runtime.
+
+    Args:
+        model_type: ``"lite"``, ``"full"`` or ``"heavy"``.
+        segmentation: compute masks; without it that branch of the network is cut off.
+        smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `BlazePose`.
+        detector_url, landmarks_url: other files for the networks, as `posemask.models.files.read_network` takes them.
+        runtime, device, threads: as `posemask.runtimes.load` takes them.
+
+    Raises:
+        InputError: an option is wrong.
+        WeightsError: the weights cannot be had.
+        ModelFileError: a file is malformed, or is not this kind of network.
+        RuntimeUnavailableError: the runtime or the device is not there.
+    """
+    if model_type not in MODEL_TYPES:
+        raise InputError(f"model_type must be one of {', '.join(map(repr, MODEL_TYPES))}, got {model_type!r}")
+    spec = MODEL_TYPES[model_type]
+    load_network = partial(runtimes.load, runtime=runtime, device=device, threads=threads)
+    detector_graph = read_network(spec.detector, detector_url)
+    detector = load_network(detector_graph)
+    landmarks_graph = landmarks_like_tflite(read_network(spec.landmarks, landmarks_url))
+    return BlazePose(
+        detector=detector if len(detector_graph.outputs) == 2 else detector_like_tflite(detector),
+        landmarker=load_network(
+            landmarks_graph.keep_outputs(OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK)
+        ),
+        segmentation=segmentation,
+        smooth_keypoints=smooth_keypoints,
+        smooth_masks=smooth_masks,
+        min_detection_score=min_detection_score,
+        min_presence_score=min_presence_score,
+    )
 
 
 def detect(model: BlazePose, image: Picture, max_people: int = 1) -> Floats:

@@ -7,19 +7,25 @@ time; for a stream that can be asked for here, with the blend that BlazePose's m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, TimestampError
+from .. import runtimes
+from ..errors import InputError, ModelFileError, TimestampError
 from ..numbers.filters import blend_masks
 from ..numbers.geometry import image_from_resized, mirror_x
 from ..pixels import native as pixels
 from ..results import Array, Mask, Segmentation
+from ..runtimes import RuntimeName
+from .files import read_network
+from .tfjs_twins import selfie_like_tflite
 
-__all__ = ["MODEL_TYPES", "Selfie", "SelfieSpec", "StreamState", "estimate", "step"]
+__all__ = ["MODEL_TYPES", "Selfie", "SelfieSpec", "StreamState", "estimate", "load", "step"]
 
 Network = Callable[[Array], tuple[Array, ...]]
 Picture = npt.NDArray[np.uint8]
@@ -65,6 +71,40 @@ class StreamState:
 
     time: float
     probabilities: npt.NDArray[np.float32]
+
+
+def load(
+    model_type: str = "general",
+    *,
+    smooth_masks: bool = False,
+    model_url: str | os.PathLike[str] | None = None,
+    runtime: RuntimeName | Literal["auto"] = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Selfie:
+    """The published network of a model type, or the user's own file, on a runtime.
+
+    Args:
+        model_type: ``"general"`` or ``"landscape"``.
+        smooth_masks: as in `Selfie`.
+        model_url: another file for the network, as `posemask.models.files.read_network` takes it.
+        runtime, device, threads: as `posemask.runtimes.load` takes them.
+
+    Raises:
+        InputError: an option is wrong.
+        WeightsError: the weights cannot be had.
+        ModelFileError: the file is malformed, or is not this kind of network.
+        RuntimeUnavailableError: the runtime or the device is not there.
+    """
+    if model_type not in MODEL_TYPES:
+        raise InputError(f"model_type must be one of {', '.join(map(repr, MODEL_TYPES))}, got {model_type!r}")
+    spec = MODEL_TYPES[model_type]
+    graph = read_network(spec.weights, model_url)
+    if graph.input_shapes != ((1, *spec.input_hw, 3),) or graph.output_shapes[0][:3] != (1, *spec.input_hw):
+        raise ModelFileError(f"the network is no Selfie Segmentation {model_type!r}: {graph}")
+    network = runtimes.load(graph, runtime=runtime, device=device, threads=threads)
+    one_channel = graph.output_shapes[0][3] == 1
+    return Selfie(spec=spec, network=network if one_channel else selfie_like_tflite(network), smooth_masks=smooth_masks)
 
 
 def estimate(
