@@ -152,6 +152,7 @@ ENGINE_INLINE void multiply_panel(const Matrix& matrix, const float* source, int
 // pixels of a tile and walk over the panels.
 inline void multiply(const Matrix& matrix, const float* source, int step, int first, int last, int pixels,
                      const Target& target) {
+  if (pixels == 0) return;
   const bool keep_panel = matrix.inputs * 32 * int(sizeof(float)) <= 20 * 1024;
   const int chunk = keep_panel ? pixels : most_pixels;
   const int parts = (pixels + chunk - 1) / chunk;
