@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .camera import Camera, open_camera
     from .outputs import PendingFile, pending_file
     from .pictures import MAX_PIXELS, read_image
     from .video import Video, is_video, read_video
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .write_video import VideoWriter
 
 _ROOM_OF = {
+    "Camera": "camera",
     "MAX_PIXELS": "pictures",
     "PICTURE_SUFFIXES": "write_picture",
     "PendingFile": "outputs",
@@ -25,6 +27,7 @@ _ROOM_OF = {
     "Video": "video",
     "VideoWriter": "write_video",
     "is_video": "video",
+    "open_camera": "camera",
     "pending_file": "outputs",
     "read_image": "pictures",
     "read_video": "video",
@@ -35,10 +38,12 @@ __all__ = [
     "MAX_PIXELS",
     "PICTURE_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "Camera",
     "PendingFile",
     "Video",
     "VideoWriter",
     "is_video",
+    "open_camera",
     "pending_file",
     "read_image",
     "read_video",

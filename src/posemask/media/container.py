@@ -49,7 +49,7 @@ class ColorTags:
 
 
 class ContainerSource:
-    """One video stream of a file, as a source of pictures for `posemask.media.video.Video`.
+    """One video stream of an open container, as a source of pictures for `posemask.media.video.Video` and cameras.
 
     Attributes:
         fps: average frames per second; None if the file does not say.
@@ -59,13 +59,14 @@ class ContainerSource:
         damaged: packets that could not be decoded so far.
     """
 
-    def __init__(self, file: str | IO[bytes], name: str, *, threads: int | None, max_pixels: int) -> None:
+    def __init__(self, container: InputContainer, name: str, *, threads: int | None, max_pixels: int) -> None:
+        """Take the best video stream of `container`, which is closed with this source, or now if it has none."""
         self._name = name
-        self._container = open_container(file, name)
+        self._container = container
         try:
-            self._stream = _best_video_stream(self._container, name, max_pixels)
+            self._stream = _best_video_stream(container, name, max_pixels)
         except BaseException:
-            self._container.close()
+            container.close()
             raise
         context = self._stream.codec_context
         context.options["max_pixels"] = str(max_pixels)  # a stream can change its size in the middle

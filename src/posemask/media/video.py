@@ -14,7 +14,7 @@ from typing import IO, Any
 from ..errors import ImageError, InputError, VideoError
 from ..results import Frame
 from .animation import AnimationSource, is_animation
-from .container import ColorTags, ContainerSource
+from .container import ColorTags, ContainerSource, open_container
 from .pictures import MAX_PIXELS, open_picture
 from .timeline import Timeline
 
@@ -74,7 +74,7 @@ def read_video(
     if _starts_like_a_picture(file):
         opened: ContainerSource | AnimationSource = AnimationSource(file, name, max_pixels=max_pixels)
     else:
-        opened = ContainerSource(file, name, threads=threads, max_pixels=max_pixels)
+        opened = ContainerSource(open_container(file, name), name, threads=threads, max_pixels=max_pixels)
     try:
         return Video(opened, name=name, path=path, start=start, end=end, every=every)
     except BaseException:
