@@ -29,6 +29,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from ..errors import ModelFileError, WeightsError
@@ -54,7 +55,10 @@ class Status:
 
     name: str
     path: Path | None
-    """The file that would be used, its sha256 checked; None if it would have to be fetched."""
+    """The file that would be used; None if it would have to be fetched."""
+    checked_against: Literal["published", "recorded", None]
+    """What vouches for the file: the published sha256, or the record of its first fetch. A user's own copy of a
+    TensorFlow.js model has neither."""
     refused: tuple[str, ...]
     """One line for each file that lies there but is not used, with the reason."""
 
@@ -115,7 +119,12 @@ class Store:
         model = self._model(name)
         refused: list[str] = []
         with self._errors_of_the_disk():
-            return Status(name=name, path=self._local(model, refused), refused=tuple(refused))
+            path = self._local(model, refused)
+            recorded = path is not None and (path.parent / RECORD_NAME).is_file()
+        against: Literal["published", "recorded", None] = None
+        if path is not None and (model.sha256 or recorded):
+            against = "published" if model.sha256 else "recorded"
+        return Status(name=name, path=path, checked_against=against, refused=tuple(refused))
 
     def _model(self, name: str) -> PublishedModel:
         if name not in self.catalogue:
