@@ -41,7 +41,6 @@ from ..numbers.geometry import (
     roi_from_points,
 )
 from ..numbers.landmarks import decode_landmarks, project_landmarks, refine_landmarks
-from ..numbers.probability import sigmoid
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
@@ -216,7 +215,7 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         metres = world[0].reshape(-1, 3)[:KEYPOINTS].astype(np.float64)
         rows.append((crop_xyz, metres, visibility[:KEYPOINTS], presence[:KEYPOINTS], score[0, 0]))
         if masks is not None:
-            masks[i] = sigmoid(mask[0][0, :, :, 0])
+            masks[i] = pixels.sigmoid(mask[0][0, :, :, 0])
     crop_xyz, metres, visibility, presence, scores = (np.stack(column) for column in zip(*rows, strict=True))
     xyz, world = project_landmarks(crop_xyz, metres, rois)
     landmarks = Landmarks(
