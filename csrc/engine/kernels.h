@@ -142,6 +142,31 @@ struct Resize {
   Activation after;
 };
 
+// A chain of operations on maps of at most 8 channels, streamed row by row, so that nothing between its ends is ever
+// written to memory: resizes, depthwise 3x3 -> 1x1 (+ the block's own input), and at its end perhaps a 3x3 convolution
+// to one channel, whose output is plain.
+enum class Link : int32_t { resize, block, last };
+
+struct ChainStage {
+  Link link;
+  int h, w;  // of its output
+  Resize resize;
+  Depthwise depthwise;
+  Matrix project;
+  bool residual;
+  Activation after;
+  const float* taps;  // of the last convolution: [3][3][8]
+  float bias;
+};
+
+struct Chain {
+  View input, output;
+  const ChainStage* stages;
+  int count;
+};
+
+constexpr int most_stages = 8;
+
 struct Rearrange {
   View input, output;
 };
@@ -176,6 +201,7 @@ struct Kernels {
   void (*pad)(const PadParameters&, const Frame&);
   void (*depth_to_space)(const DepthToSpace&, const Frame&);
   void (*copy)(const Copy&, const Frame&);
+  void (*chain)(const Chain&, const Frame&);
 };
 
 }  // namespace engine

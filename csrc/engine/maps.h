@@ -182,18 +182,21 @@ void run_mean(const engine::Mean& p, const Frame& frame) {
   }
 }
 
+// One row between two source rows: first downwards, into `blend` (as long as a source row), then to the right.
 template <class V>
-ENGINE_INLINE void resize_row(const engine::Resize& p, const float* top, const float* bottom, float down,
+ENGINE_INLINE void resize_row(const engine::Resize& p, const float* top, const float* bottom, float down, float* blend,
                               const float* plus, float* out) {
   const int lanes = p.output.lanes;
   const int* columns = p.rows + 2 * p.output.h;
   const float* fractions = p.fractions + p.output.h;
   const V downs = V::all(down);
+  for (int x = 0; x < p.input.w; ++x) {
+    const V upper = V::load(top + ptrdiff_t(x) * lanes);
+    fma(sub(V::load(bottom + ptrdiff_t(x) * lanes), upper), downs, upper).store(blend + ptrdiff_t(x) * lanes);
+  }
   for (int x = 0; x < p.output.w; ++x) {
-    const ptrdiff_t l = ptrdiff_t(columns[2 * x]) * lanes, r = ptrdiff_t(columns[2 * x + 1]) * lanes;
-    const V upper_left = V::load(top + l), upper_right = V::load(top + r);
-    const V left = fma(sub(V::load(bottom + l), upper_left), downs, upper_left);
-    const V right = fma(sub(V::load(bottom + r), upper_right), downs, upper_right);
+    const V left = V::load(blend + ptrdiff_t(columns[2 * x]) * lanes);
+    const V right = V::load(blend + ptrdiff_t(columns[2 * x + 1]) * lanes);
     V value = fma(sub(right, left), V::all(fractions[x]), left);
     if (plus) value = add(value, V::load(plus + ptrdiff_t(x) * lanes));
     activate(value, p.after).store(out + ptrdiff_t(x) * lanes);
@@ -209,8 +212,8 @@ void run_resize(const engine::Resize& p, const Frame& frame) {
     const float* bottom = in + p.rows[2 * y + 1] * row;
     const float* plus = p.plus ? frame.at(p.plus) + at : nullptr;
     float* out = frame.at(v) + at;
-    v.active(k) == 16 ? resize_row<V16>(p, top, bottom, p.fractions[y], plus, out)
-                      : resize_row<V8>(p, top, bottom, p.fractions[y], plus, out);
+    v.active(k) == 16 ? resize_row<V16>(p, top, bottom, p.fractions[y], frame.scratch, plus, out)
+                      : resize_row<V8>(p, top, bottom, p.fractions[y], frame.scratch, plus, out);
   });
 }
 

@@ -66,6 +66,12 @@ LayerArrays make_depthwise(Floats weights, std::optional<Floats> bias, const std
   return arrays;
 }
 
+// A link as Python gives it; it keeps its layers' arrays.
+struct LinkArrays {
+  engine::ChainLink link;
+  std::optional<LayerArrays> depthwise, project;
+};
+
 const Layer* pointer(const std::optional<LayerArrays>& arrays) { return arrays ? &arrays->layer : nullptr; }
 
 }  // namespace
@@ -77,6 +83,29 @@ NB_MODULE(_engine, m) {
   nb::class_<LayerArrays>(m, "Layer");
   m.def("dense", &make_layer, "weights"_a, "bias"_a.none(), "activation"_a, "stride"_a, "dilation"_a, "pad"_a);
   m.def("depthwise", &make_depthwise, "weights"_a, "bias"_a.none(), "activation"_a, "stride"_a, "dilation"_a, "pad"_a);
+
+  nb::class_<LinkArrays>(m, "Link");
+  m.def("resize_link",
+        [](int map, int plus, std::vector<int> places, std::vector<float> fractions, const std::string& after) {
+          return LinkArrays{{engine::Link::resize, map, std::move(places), std::move(fractions), plus, nullptr, nullptr,
+                             false, activation_of(after)},
+                            std::nullopt,
+                            std::nullopt};
+        },
+        "map"_a, "plus"_a, "places"_a, "fractions"_a, "after"_a);
+  m.def("block_link",
+        [](int map, const LayerArrays& depthwise, const LayerArrays& project, bool residual, const std::string& after) {
+          return LinkArrays{
+              {engine::Link::block, map, {}, {}, -1, nullptr, nullptr, residual, activation_of(after)}, depthwise, project};
+        },
+        "map"_a, "depthwise"_a, "project"_a, "residual"_a, "after"_a);
+  m.def("last_link",
+        [](int map, const LayerArrays& project) {
+          return LinkArrays{{engine::Link::last, map, {}, {}, -1, nullptr, nullptr, false, project.layer.activation},
+                            std::nullopt,
+                            project};
+        },
+        "map"_a, "project"_a);
 
   nb::class_<Plan>(m, "Plan")
       .def(nb::init<int>(), "threads"_a)
@@ -101,6 +130,17 @@ NB_MODULE(_engine, m) {
            },
            "expand"_a.none(), "depthwise"_a, "project"_a.none(), "input"_a, "output"_a, "residual"_a = -1,
            "after"_a = "none")
+      .def("chain",
+           [](Plan& plan, int input, int output, const std::vector<LinkArrays>& arrays) {
+             std::vector<engine::ChainLink> links;
+             for (const LinkArrays& a : arrays) {
+               links.push_back(a.link);
+               links.back().depthwise = pointer(a.depthwise);
+               links.back().project = pointer(a.project);
+             }
+             plan.add_chain(input, output, links);
+           },
+           "input"_a, "output"_a, "links"_a)
       .def("constant", [](Plan& plan, int map, const Floats& values) { plan.add_constant(map, values.data()); })
       .def("arithmetic",
            [](Plan& plan, const std::string& name, int a, int b, int output, const std::string& after) {

@@ -274,8 +274,8 @@ void Plan::add_mean(int input, int plus, int output) {
            [p, f = kernels_.mean](const Frame& frame) { f(p, frame); });
 }
 
-void Plan::add_resize(int input, int plus, int output, const std::vector<int>& places,
-                      const std::vector<float>& fractions, const Activation& after) {
+Resize Plan::resize(int input, int plus, int output, const std::vector<int>& places, const std::vector<float>& fractions,
+                    const Activation& after) {
   Resize p{view(input), View{}, view(output), nullptr, nullptr, after};
   if (plus >= 0) p.plus = view(plus);
   places_.push_back(places);
@@ -283,8 +283,54 @@ void Plan::add_resize(int input, int plus, int output, const std::vector<int>& p
   float* kept = keep(fractions.size());
   std::copy(fractions.begin(), fractions.end(), kept);
   p.fractions = kept;
-  add_step("resize " + shape_of(p.output), {input, plus, output}, 0,
+  return p;
+}
+
+void Plan::add_resize(int input, int plus, int output, const std::vector<int>& places,
+                      const std::vector<float>& fractions, const Activation& after) {
+  const Resize p = resize(input, plus, output, places, fractions, after);
+  add_step("resize " + shape_of(p.output), {input, plus, output}, size_t(p.input.w) * p.input.lanes,
            [p, f = kernels_.resize](const Frame& frame) { f(p, frame); });
+}
+
+void Plan::add_chain(int input, int output, const std::vector<ChainLink>& links) {
+  if (links.empty() || links.size() > most_stages) throw std::invalid_argument("a chain has 1 to 8 links");
+  std::vector<int> maps{input, output};
+  std::vector<ChainStage> stages;
+  std::string name = "chain";
+  size_t scratch = 0, widest = size_t(view(input).w) * 8;
+  int before = input;
+  for (const ChainLink& link : links) {
+    ChainStage stage{};
+    stage.link = link.link;
+    stage.h = view(link.map).h;
+    stage.w = view(link.map).w;
+    stage.after = link.after;
+    widest = std::max(widest, size_t(stage.w) * 8);
+    scratch += size_t(3) * stage.w * 8;
+    if (link.link == Link::resize) {
+      stage.resize = resize(before, link.plus, link.map, link.places, link.fractions, link.after);
+      maps.push_back(link.plus);
+      name += " resize " + std::to_string(stage.h) + "x" + std::to_string(stage.w);
+    } else if (link.link == Link::block) {
+      stage.depthwise = pack_depthwise(*link.depthwise, 8);
+      stage.project = pack_pointwise(*link.project, 0, 8);
+      stage.residual = link.residual;
+      name += " block";
+    } else {
+      const Layer& layer = *link.project;
+      float* taps = keep(9 * 8);
+      for (int i = 0; i < 9 * 8; ++i) taps[i] = i % 8 < layer.inputs ? layer.weights[i / 8 * layer.inputs + i % 8] : 0.0f;
+      stage.taps = taps;
+      stage.bias = layer.bias ? layer.bias[0] : 0.0f;
+      name += " 3x3 -> 1";
+    }
+    before = link.map;
+    stages.push_back(stage);
+  }
+  chains_.push_back(std::move(stages));
+  const Chain c{view(input), view(output), chains_.back().data(), int(chains_.back().size())};
+  add_step(name, maps, scratch + 3 * widest, [c, f = kernels_.chain](const Frame& frame) { f(c, frame); });
 }
 
 void Plan::add_rearrange(int input, int output) {

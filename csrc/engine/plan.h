@@ -37,6 +37,20 @@ struct Layer {
   Activation activation;
 };
 
+// One link of a chain as the graph has it: a resize (places, fractions), a block (depthwise, project) or the last
+// convolution to one channel (project).
+struct ChainLink {
+  Link link;
+  int map;  // any map of its output's shape
+  std::vector<int> places;
+  std::vector<float> fractions;
+  int plus;
+  const Layer* depthwise;
+  const Layer* project;
+  bool residual;
+  Activation after;
+};
+
 class Plan {
  public:
   explicit Plan(int threads);
@@ -49,6 +63,7 @@ class Plan {
   void add_convolution(const Layer& layer, int input, int output);
   void add_block(const Layer* expand, const Layer& depthwise, const Layer* project, int input, int output, int residual,
                  const Activation& after);
+  void add_chain(int input, int output, const std::vector<ChainLink>& links);
   void add_constant(int map, const float* values);
   void add_binary(Arithmetic operation, int a, int b, int output, const Activation& after);
   void add_unary(Function function, int input, int output, const Activation& activation);
@@ -87,6 +102,8 @@ class Plan {
   Matrix pack(const Layer& layer, std::vector<Segment> segments, const std::vector<int>& order);
   Matrix pack_pointwise(const Layer& layer, ptrdiff_t block, int lanes);
   Convolution convolution(const Layer& layer, const View& input, const View& output);
+  Resize resize(int input, int plus, int output, const std::vector<int>& places, const std::vector<float>& fractions,
+                const Activation& after);
   Depthwise pack_depthwise(const Layer& layer, int lanes);
   void add_step(std::string name, std::vector<int> maps, size_t scratch, std::function<void(const Frame&)> run);
   void place_maps();
@@ -99,6 +116,7 @@ class Plan {
   std::deque<Memory> weights_;
   std::deque<std::vector<Segment>> segments_;
   std::deque<std::vector<int>> places_;
+  std::deque<std::vector<ChainStage>> chains_;
   std::vector<std::pair<int, Memory>> constants_;
   size_t scratch_floats_ = 0, arena_floats_ = 0, weight_floats_ = 0;
   Memory arena_;

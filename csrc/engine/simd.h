@@ -131,6 +131,27 @@ ENGINE_JOINED(min)
 ENGINE_JOINED(max)
 #undef ENGINE_JOINED
 
+// The sums over the lanes of eight vectors.
+#if defined(__AVX2__)
+ENGINE_INLINE Native8 lane_sums(const Native8* v) {
+  const __m256 ab = _mm256_hadd_ps(v[0].v, v[1].v), cd = _mm256_hadd_ps(v[2].v, v[3].v);
+  const __m256 ef = _mm256_hadd_ps(v[4].v, v[5].v), gh = _mm256_hadd_ps(v[6].v, v[7].v);
+  const __m256 abcd = _mm256_hadd_ps(ab, cd), efgh = _mm256_hadd_ps(ef, gh);
+  const __m256 low = _mm256_permute2f128_ps(abcd, efgh, 0x20), high = _mm256_permute2f128_ps(abcd, efgh, 0x31);
+  return {_mm256_add_ps(low, high)};
+}
+#else
+ENGINE_INLINE Joined<Native4, 2> lane_sums(const Joined<Native4, 2>* v) {
+  float sums[8];
+  for (int i = 0; i < 8; ++i) {
+    float lanes[8];
+    v[i].store(lanes);
+    sums[i] = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+  }
+  return Joined<Native4, 2>::load(sums);
+}
+#endif
+
 // What fits into the registers: the matrix kernel keeps most_pixels x most_vectors vectors of 16 as sums; the
 // depthwise kernel walks over tile pixels with vectors of type Lane.
 #if defined(__AVX512F__)

@@ -5,7 +5,8 @@ Three passes, each from a list of operations to a shorter one:
 1. `_read`: one operation per node. Paddings before a convolution become its own padding, "same" becomes numbers,
    weights are widened to float32.
 2. `_fold`: activations, residual additions and channel scales move into the operation that makes their input.
-3. `_fuse`: 1x1 -> depthwise -> 1x1 becomes one block, so that the wide tensors in between never leave the cache.
+3. `_fuse`: 1x1 -> depthwise -> 1x1 becomes one block, so that the wide tensors in between never leave the cache; a
+   chain of resizes and blocks on thin maps (the mask's decoder) becomes one step that streams rows through all of it.
 
 Then `build` gives every value a map. Feature maps lie in blocks of 16 channels (8 where there are no more), inputs,
 outputs and everything that is reshaped lie plain (NHWC); `rearrange` steps lead from one to the other.
@@ -222,7 +223,9 @@ def _fuse(operations: list[Operation], graph: Graph) -> list[Operation]:
     as_blocks = [
         replace(op, kind="block", layers=(None, op.layers[0], None)) if op.kind == "depthwise" else op for op in operations
     ]
-    return _apply(_fuse_project, _apply(_fuse_expand, as_blocks, graph), graph)
+    for rule in (_fuse_expand, _fuse_project):
+        as_blocks = _apply(rule, as_blocks, graph)
+    return _fuse_chains(as_blocks, graph)
 
 
 def _fuse_expand(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
@@ -246,6 +249,61 @@ def _fuse_project(maker: Operation, user: Operation, graph: Graph) -> Operation 
     if user.inputs != (maker.output,):
         return None
     return replace(user, kind="block", inputs=maker.inputs, layers=(*maker.layers[:2], user.layers[0]))
+
+
+THIN = 8  # channels
+LONGEST_CHAIN = 8
+
+
+def _fuse_chains(operations: list[Operation], graph: Graph) -> list[Operation]:
+    """Join thin operations that follow each other, where nobody else reads what lies between."""
+    uses = _uses(operations, graph)
+    made: dict[str, Operation] = {}
+    for operation in operations:
+        maker = made.get(operation.inputs[0]) if operation.inputs else None
+        if _is_link(operation, graph):
+            members = [operation]
+            read = 2 if operation.residual == operation.inputs[0] else 1  # a block reads its input twice
+            if maker is not None and maker.kind == "chain" and uses[maker.output] == read:
+                before = maker.attributes["members"]
+                if len(before) < LONGEST_CHAIN and before[-1].kind != "convolution":
+                    members = [*before, operation]
+                    del made[maker.output]
+            inputs = (*members[0].inputs, *(m.residual for m in members if m.kind == "resize_bilinear" and m.residual))
+            operation = Operation("chain", inputs, operation.output, (), {"members": members})
+        made[operation.output] = operation
+    return [_without_short_chain(operation) for operation in made.values()]
+
+
+def _without_short_chain(operation: Operation) -> Operation:
+    members = operation.attributes.get("members", ())
+    return members[0] if len(members) == 1 and members[0].kind != "convolution" else operation
+
+
+def _is_link(op: Operation, graph: Graph) -> bool:
+    shape, source = graph.shapes[op.output], graph.shapes[op.inputs[0]]
+    if len(shape) != 4 or shape[3] > THIN or source[3] > THIN:
+        return False
+    if op.kind == "resize_bilinear":
+        return True
+    if op.kind == "block":
+        expand, depthwise, project = op.layers
+        if expand is not None or depthwise is None or project is None or op.residual not in (None, op.inputs[0]):
+            return False
+        return _is_plain_3x3(depthwise)
+    return (
+        op.kind == "convolution"
+        and shape[3] == 1
+        and op.layers[0] is not None
+        and op.output in graph.outputs
+        and _is_plain_3x3(op.layers[0])
+    )
+
+
+def _is_plain_3x3(layer: Layer) -> bool:
+    return (
+        layer.weights.shape[1:3] == (3, 3) and layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.pad == (1, 1)
+    )
 
 
 # --- 4. write ------------------------------------------------------------------------------------------------------
@@ -346,6 +404,26 @@ class _Writer:
         plain = name in self.graph.inputs and self._hwc(name)[2] <= 4
         return self.plain[name] if plain else self._read_blocked(name)
 
+    def _depthwise(self, layer: Layer) -> Any:
+        return self.engine.depthwise(layer.weights, layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad)
+
+    def _chain(self, op: Operation) -> None:
+        links = []
+        for member in op.attributes["members"]:
+            h, w, c = self._hwc(member.output)
+            link_map = self.plan.map(h, w, c, 8)  # names a shape; nothing is ever stored in it
+            if member.kind == "resize_bilinear":
+                places = self._places(member)
+                links.append(self.engine.resize_link(link_map, self._optional(member.residual), *places, member.after))
+            elif member.kind == "block":
+                depthwise, project = self._depthwise(member.layers[1]), self._dense(member.layers[2])
+                links.append(self.engine.block_link(link_map, depthwise, project, member.residual is not None, member.after))
+            else:
+                links.append(self.engine.last_link(link_map, self._dense(member.layers[0])))
+        source = self._read_blocked(op.inputs[0])
+        ends_plain = op.attributes["members"][-1].kind == "convolution"
+        self.plan.chain(source, self.plain[op.output] if ends_plain else self._new_blocked(op.output), links)
+
     def _block(self, op: Operation) -> None:
         expand, depthwise, project = op.layers
         assert depthwise is not None
@@ -353,14 +431,7 @@ class _Writer:
         stem = expand is not None and not expand.pointwise
         self.plan.block(
             None if expand is None else self._dense(expand),
-            self.engine.depthwise(
-                depthwise.weights,
-                depthwise.bias,
-                depthwise.activation,
-                depthwise.stride,
-                depthwise.dilation,
-                depthwise.pad,
-            ),
+            self._depthwise(depthwise),
             None if project is None else self._dense(project),
             self._plain_or_blocked(source) if stem else self._read_blocked(source),
             self._new_blocked(op.output),
@@ -450,18 +521,15 @@ class _Writer:
         self.plan.mean(self._read_blocked(op.inputs[0]), -1, self._new_blocked(op.output))
 
     def _resize_bilinear(self, op: Operation) -> None:
+        source, plus = self._read_blocked(op.inputs[0]), self._optional(op.residual)
+        self.plan.resize(source, plus, self._new_blocked(op.output), *self._places(op), op.after)
+
+    def _places(self, op: Operation) -> tuple[list[int], list[float]]:
         a, (h, w, _) = op.attributes, self._hwc(op.inputs[0])
         height, width = a["size"]
         rows, downs = _resize_places(h, height, a["half_pixel"], a["align_corners"])
         columns, rights = _resize_places(w, width, a["half_pixel"], a["align_corners"])
-        self.plan.resize(
-            self._read_blocked(op.inputs[0]),
-            self._optional(op.residual),
-            self._new_blocked(op.output),
-            rows + columns,
-            downs + rights,
-            op.after,
-        )
+        return rows + columns, downs + rights
 
     def _pad(self, op: Operation) -> None:
         paddings = op.attributes["paddings"]

@@ -1,0 +1,122 @@
+// A chain of thin operations, row by row.
+//
+// Every stage keeps its last three rows. Whoever needs a row asks the stage before for the rows that it needs itself,
+// so the rows stay in the nearest cache and the threads share nothing: each makes its part of the last stage's rows
+// and, twice, the few rows around the seam.
+#pragma once
+
+#include "block.h"
+#include "maps.h"
+
+namespace {
+
+using engine::Chain;
+using engine::ChainStage;
+using engine::Link;
+
+struct Streams {
+  const Chain& chain;
+  const Frame& frame;
+  float* rings[engine::most_stages];
+  int next[engine::most_stages];  // row that the stage makes next
+  const float* zeros;
+  float* spare;  // one row
+};
+
+ENGINE_INLINE int height_before(const Streams& s, int stage) {
+  return stage ? s.chain.stages[stage - 1].h : s.chain.input.h;
+}
+
+ENGINE_INLINE int width_before(const Streams& s, int stage) {
+  return stage ? s.chain.stages[stage - 1].w : s.chain.input.w;
+}
+
+// Row r of what the stage reads.
+ENGINE_INLINE const float* row_before(const Streams& s, int stage, int r) {
+  const ptrdiff_t row = ptrdiff_t(width_before(s, stage)) * 8;
+  if (r < 0 || r >= height_before(s, stage)) return s.zeros;
+  return stage ? s.rings[stage - 1] + r % 3 * row : s.frame.at(s.chain.input) + r * row;
+}
+
+ENGINE_INLINE void last_convolution(const ChainStage& stage, const float* const* rows, float* out) {
+  for (int x = 0; x < stage.w; x += 8) {
+    V8 sums[8];
+    ENGINE_UNROLL for (int t = 0; t < 8; ++t) sums[t] = V8::all(0.0f);
+    const bool inside = x > 0 && x + 9 <= stage.w;
+    for (int ky = 0; ky < 3; ++ky) {
+      V8 in[10];
+      ENGINE_UNROLL for (int i = 0; i < 10; ++i) {
+        const int column = x - 1 + i;
+        in[i] = inside || (column >= 0 && column < stage.w) ? V8::load(rows[ky] + ptrdiff_t(column) * 8) : V8::all(0.0f);
+      }
+      ENGINE_UNROLL for (int kx = 0; kx < 3; ++kx) {
+        const V8 w = V8::load(stage.taps + (ky * 3 + kx) * 8);
+        ENGINE_UNROLL for (int t = 0; t < 8; ++t) sums[t] = fma(in[t + kx], w, sums[t]);
+      }
+    }
+    const V8 done = activate(add(lane_sums(sums), V8::all(stage.bias)), stage.after);
+    if (x + 8 <= stage.w) {
+      done.store(out + x);
+    } else {
+      float rest[8];
+      done.store(rest);
+      for (int i = x; i < stage.w; ++i) out[i] = rest[i - x];
+    }
+  }
+}
+
+// Makes the stage's rows up to and including `last`.
+void make_rows(Streams& s, int stage_index, int last) {
+  if (stage_index < 0) return;
+  const ChainStage& stage = s.chain.stages[stage_index];
+  const bool ends = stage_index + 1 == s.chain.count;
+  const int lanes = ends && !s.chain.output.lanes ? 1 : 8;
+  const ptrdiff_t row = ptrdiff_t(stage.w) * lanes;
+  for (int& r = s.next[stage_index]; r <= last && r < stage.h; ++r) {
+    float* out = ends ? s.frame.at(s.chain.output) + r * row : s.rings[stage_index] + r % 3 * row;
+    if (stage.link == Link::resize) {
+      const int top = stage.resize.rows[2 * r], bottom = stage.resize.rows[2 * r + 1];
+      make_rows(s, stage_index - 1, bottom);
+      const float* plus = stage.resize.plus ? s.frame.at(stage.resize.plus) + r * row : nullptr;
+      resize_row<V8>(stage.resize, row_before(s, stage_index, top), row_before(s, stage_index, bottom),
+                     stage.resize.fractions[r], s.spare, plus, out);
+      continue;
+    }
+    make_rows(s, stage_index - 1, r + 1);
+    const float* rows[3];
+    for (int ky = 0; ky < 3; ++ky) rows[ky] = row_before(s, stage_index, r - 1 + ky);
+    if (stage.link == Link::last) {
+      last_convolution(stage, rows, out);
+      continue;
+    }
+    depthwise_vector<V8, 8>(stage.depthwise, rows, stage.depthwise.weights, stage.depthwise.bias, s.spare, stage.w,
+                            stage.w);
+    const Target target{out, 0, 8, stage.residual ? rows[1] : nullptr, stage.project.activation, stage.after};
+    multiply_panel(stage.project, s.spare, 8, 0, stage.w, target);
+  }
+}
+
+void run_chain(const Chain& chain, const Frame& frame) {
+  Streams s{chain, frame, {}, {}, nullptr, nullptr};
+  int widest = chain.input.w;
+  float* memory = frame.scratch;
+  for (int i = 0; i < chain.count; ++i) {
+    s.rings[i] = memory;
+    memory += ptrdiff_t(3) * chain.stages[i].w * 8;
+    if (chain.stages[i].w > widest) widest = chain.stages[i].w;
+  }
+  std::memset(memory, 0, size_t(widest) * 8 * sizeof(float));
+  s.zeros = memory;
+  s.spare = memory + ptrdiff_t(widest) * 8;
+
+  const int begin = share(chain.output.h, frame.thread, frame.threads);
+  const int end = share(chain.output.h, frame.thread + 1, frame.threads);
+  if (begin == end) return;
+  for (int i = chain.count - 1, first = begin; i >= 0; --i) {
+    s.next[i] = first;
+    first = chain.stages[i].link == Link::resize ? chain.stages[i].resize.rows[2 * first] : first > 0 ? first - 1 : 0;
+  }
+  make_rows(s, chain.count - 1, end - 1);
+}
+
+}  // namespace
