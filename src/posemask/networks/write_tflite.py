@@ -96,6 +96,8 @@ def _add_operator(model: _Model, node: Node, graph: Graph, indices: Mapping[str,
     builtin, a, name = BUILTINS[node.op], node.attributes, node.output
     inputs = [indices[value] for value in node.inputs]
     options = _common_options(builtin, a)
+    if node.op in ("conv2d", "depthwise_conv2d") and len(inputs) == 2:  # TFLite's own kernels demand a bias
+        inputs.append(model.constant(f"{name}/bias", np.zeros(graph.shapes[name][3], np.float32)))
     match node.op:
         case "concat":
             options[0] = ("<i", a["axis"])
