@@ -1,0 +1,73 @@
+"""Runs a launch of `posemask.gpu.launches` on the CPU: its kernel compiled by g++ against emulator.h."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from posemask.gpu.launches import Count, Launch, Value
+
+HERE = Path(__file__).parent
+KERNELS = Path(__file__).parents[2] / "src" / "posemask" / "gpu" / "kernels"
+
+
+def need_emulator() -> None:
+    """Skip the calling test where the emulator cannot be built."""
+    if platform.machine() not in ("x86_64", "AMD64") or shutil.which("g++") is None:
+        pytest.skip("the kernels' emulator needs g++ on x86-64")
+
+
+def build(name: str, constants: dict[str, int], folder: Path) -> ctypes.CDLL:
+    """The kernel as a shared library, compiled once per set of constants."""
+    sources = [KERNELS / f"{name}.cu", KERNELS / "common.cuh", HERE / "emulator.h", HERE / "emulator.cpp"]
+    digest = hashlib.sha256(
+        repr(sorted(constants.items())).encode() + b"".join(s.read_bytes() for s in sources)
+    ).hexdigest()[:24]
+    library = folder / f"{name}-{digest}.so"
+    if not library.exists():
+        macros = [f"-D{key}={value}" for key, value in constants.items()]
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".so", delete=False) as made:
+            pass
+        subprocess.run(
+            ["g++", "-O2", "-w", "-std=c++17", "-fPIC", "-shared", "-mf16c", "-fpermissive", "-fno-strict-aliasing"]
+            + ["-DPOSEMASK_EMULATE", f'-DSOURCE="{sources[0]}"', f"-DNAME={name}", *macros]
+            + [f"-I{HERE}", f"-I{KERNELS}", str(HERE / "emulator.cpp"), "-o", made.name],
+            check=True,
+        )
+        os.replace(made.name, library)
+    return ctypes.CDLL(str(library))
+
+
+def emulate(launch: Launch, values: dict[str, torch.Tensor], frames: int, folder: Path) -> torch.Tensor:
+    """What the launch makes of half-precision CPU tensors; the output starts as NaNs."""
+    library = build(launch.name, dict(launch.constants), folder)
+    dtype = torch.float32 if launch.float_output else torch.float16
+    output = torch.full((frames, *launch.output_shape), float("nan"), dtype=dtype)
+    kept, addresses = [], []
+    for argument in launch.arguments:
+        if argument is None:
+            addresses.append(0)
+        elif isinstance(argument, Count):
+            addresses.append(frames * argument.factor)
+        elif isinstance(argument, Value):
+            tensor = output if argument.name == launch.output else values[argument.name]
+            kept.append(tensor)
+            addresses.append(tensor.data_ptr())
+        else:
+            aligned = np.require(argument, requirements=["C", "A"])
+            kept.append(aligned)
+            addresses.append(aligned.ctypes.data)
+    grid = (ctypes.c_uint * 3)(*launch.blocks(frames), 1)
+    packed = (ctypes.c_uint64 * len(addresses))(*addresses)
+    library.launch(grid, launch.threads, launch.shared_bytes, packed, len(addresses))
+    return output
