@@ -218,3 +218,15 @@ def test_an_address_that_fails_is_an_error_with_its_reason(store: Store, server:
         store.resolve(server.url("/own/model.json"))
     with pytest.raises(WeightsError, match="http"):
         store.resolve("http://[")
+
+
+def test_a_password_in_an_address_is_not_written_down(store: Store, server: Server) -> None:
+    server.answers["/own.tflite"] = CONTENT
+    secret = server.url("/own.tflite").replace("//", "//me:hunter2@")
+    path = store.resolve(secret)
+    assert "hunter2" not in (path.parent / "SHA256SUMS").read_text()
+    del server.answers["/own.tflite"]
+    path.unlink()
+    with pytest.raises(WeightsError) as caught:
+        store.resolve(secret)
+    assert "hunter2" not in str(caught.value)

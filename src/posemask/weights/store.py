@@ -98,7 +98,7 @@ class Store:
         incomplete or names weight files outside its folder.
         """
         text = os.fspath(source)
-        if text.startswith(("http://", "https://")):
+        if text.lower().startswith(("http://", "https://")):
             with self._errors_of_the_disk():
                 return self._resolve_url(_model_url(text), progress)
         file = Path(text).expanduser()
@@ -211,14 +211,15 @@ class Store:
 
     def _resolve_url(self, url: SplitResult, progress: Progress | None) -> Path:
         address = urlunsplit(url)
+        shown = urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))  # without a password
         folder = self.cache / "urls" / hashlib.sha256(address.encode()).hexdigest()[:32]
         if found := _recorded(folder, url):
             return found
         with self._exclusive(progress) as incoming:
             try:
-                return _recorded(folder, url) or self._fetch_recorded(address, folder, incoming, address, progress)
+                return _recorded(folder, url) or self._fetch_recorded(address, folder, incoming, shown, progress)
             except SourceError as error:
-                raise WeightsError(f"cannot get the model at {address}: {error}") from error
+                raise WeightsError(f"cannot get the model at {shown}: {error}") from error
 
     def _fetch_recorded(
         self, address: str, folder: Path, incoming: Path, label: str, progress: Progress | None
@@ -248,7 +249,7 @@ class Store:
                 "what arrived differs from what was fetched and recorded before; "
                 f"if you trust the new files, delete {folder} and fetch again"
             )
-        (incoming / RECORD_NAME).write_text(record_text(arrived, [f"first fetched from {address}"]), "utf-8")
+        (incoming / RECORD_NAME).write_text(record_text(arrived, [f"first fetched for {label}"]), "utf-8")
         for name in (*names, RECORD_NAME):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (incoming / name).replace(folder / name)
