@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..errors import InputError, RuntimeUnavailableError
 from ..networks.graph import Graph
 from . import native_plan
+from .network import check_threads
 
 __all__ = ["NativeNetwork", "load"]
 
@@ -30,8 +31,7 @@ def load(graph: Graph, *, threads: int = 1) -> NativeNetwork:
     Raises `RuntimeUnavailableError` where the extension module is not built, `ModelFileError` for an operator that the
     engine lacks, `InputError` for a thread count below 1.
     """
-    if threads < 1:
-        raise InputError(f"threads must be at least 1, got {threads}")
+    check_threads(threads)
     try:
         from posemask import _engine
     except ImportError as error:
@@ -63,12 +63,14 @@ class NativeNetwork:
 
         Raises `InputError` for arrays of other shapes or types.
         """
-        arrays = [np.ascontiguousarray(picture, dtype=np.float32) for picture in pictures]
-        batch = arrays[0].shape[0] if arrays and arrays[0].ndim else 0
-        expected = [(batch, *shape) for shape in self._inputs]
-        if batch < 1 or [array.shape for array in arrays] != expected:
+        shapes = [getattr(picture, "shape", None) for picture in pictures]
+        batch = shapes[0][0] if shapes and shapes[0] else 0
+        if batch < 1 or shapes != [(batch, *shape) for shape in self._inputs]:
             wanted = ", ".join(f"(N, {', '.join(map(str, shape))})" for shape in self._inputs)
-            raise InputError(f"the network takes float32 arrays of shape {wanted}; got {[a.shape for a in arrays]}")
+            raise InputError(f"the network expects float32 arrays of shape {wanted}, got shapes {shapes}")
+        if any(picture.dtype != np.float32 for picture in pictures):
+            raise InputError(f"the network expects float32 arrays, got {[str(picture.dtype) for picture in pictures]}")
+        arrays = [np.ascontiguousarray(picture) for picture in pictures]
         outputs = self._own(batch) if out is None else self._checked(batch, out)
         if batch == 1:
             self._plan.run(arrays, outputs)

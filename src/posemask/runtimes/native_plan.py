@@ -69,7 +69,7 @@ class Operation:
 
 
 def build(engine: Any, graph: Graph, threads: int) -> Any:
-    """The finished `_engine.Plan` of a graph for one picture. Raises `ModelFileError` for what the engine cannot run."""
+    """The finished `_engine.Plan` of a graph, for one picture. Raises `ModelFileError` for what the engine lacks."""
     operations = _fuse(_fold(_read(graph), graph), graph)
     plan = engine.Plan(threads)
     _Writer(engine, plan, graph, operations).write()
@@ -78,7 +78,9 @@ def build(engine: Any, graph: Graph, threads: int) -> Any:
 
 
 def _unsupported(node: Node, why: str) -> ModelFileError:
-    return ModelFileError(f"the native engine cannot run {node.op} that makes {node.output!r}: {why}; use another runtime")
+    return ModelFileError(
+        f"the native engine cannot run {node.op} that makes {node.output!r}: {why}; use another runtime"
+    )
 
 
 # --- 1. read -------------------------------------------------------------------------------------------------------
@@ -97,13 +99,13 @@ def _read(graph: Graph) -> list[Operation]:
         and node.attributes["paddings"][3:] == ((0, 0),)
         and all(_takes_padding(user, node.output) for user in users[node.output])
     }
-    return [
-        _read_node(graph, node, folded_pads) for node in graph.nodes if node.output not in folded_pads
-    ]
+    return [_read_node(graph, node, folded_pads) for node in graph.nodes if node.output not in folded_pads]
 
 
 def _takes_padding(node: Node, name: str) -> bool:
-    return node.op in ("conv2d", "depthwise_conv2d") and node.attributes["padding"] == "valid" and node.inputs[0] == name
+    return (
+        node.op in ("conv2d", "depthwise_conv2d") and node.attributes["padding"] == "valid" and node.inputs[0] == name
+    )
 
 
 def _read_node(graph: Graph, node: Node, folded_pads: dict[str, Node]) -> Operation:
@@ -191,7 +193,7 @@ def _fold_activation(maker: Operation, user: Operation, graph: Graph) -> Operati
 
 
 def _fold_residual(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
-    """maker + other. The other map is read when the sum is made, so the operation moves to the sum's place."""
+    """Add another map. The other map is read when the sum is made, so the operation moves to the sum's place."""
     if user.kind != "add" or maker.kind not in ("pointwise", "depthwise", "resize_bilinear") or maker.residual:
         return None
     others = [name for name in user.inputs if name != maker.output]
@@ -203,7 +205,7 @@ def _fold_residual(maker: Operation, user: Operation, graph: Graph) -> Operation
 
 
 def _fold_scale(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
-    """map * one factor for each channel, before a 1x1 convolution."""
+    """Multiply by one factor for each channel, before a 1x1 convolution."""
     if maker.kind != "mul" or maker.after != "none" or user.kind != "pointwise":
         return None
     if user.inputs != (maker.output,) or user.scale is not None:
@@ -211,7 +213,11 @@ def _fold_scale(maker: Operation, user: Operation, graph: Graph) -> Operation | 
     whole, scale = maker.inputs
     if graph.shapes[whole][1:3] == (1, 1):
         whole, scale = scale, whole
-    if scale in graph.constants or graph.shapes[scale][1:3] != (1, 1) or graph.shapes[whole] != graph.shapes[maker.output]:
+    if (
+        scale in graph.constants
+        or graph.shapes[scale][1:3] != (1, 1)
+        or graph.shapes[whole] != graph.shapes[maker.output]
+    ):
         return None
     return replace(user, inputs=(whole,), scale=scale)
 
@@ -221,7 +227,8 @@ def _fold_scale(maker: Operation, user: Operation, graph: Graph) -> Operation | 
 
 def _fuse(operations: list[Operation], graph: Graph) -> list[Operation]:
     as_blocks = [
-        replace(op, kind="block", layers=(None, op.layers[0], None)) if op.kind == "depthwise" else op for op in operations
+        replace(op, kind="block", layers=(None, op.layers[0], None)) if op.kind == "depthwise" else op
+        for op in operations
     ]
     for rule in (_fuse_expand, _fuse_project):
         as_blocks = _apply(rule, as_blocks, graph)
@@ -282,7 +289,7 @@ def _without_short_chain(operation: Operation) -> Operation:
 
 def _is_link(op: Operation, graph: Graph) -> bool:
     shape, source = graph.shapes[op.output], graph.shapes[op.inputs[0]]
-    if len(shape) != 4 or shape[3] > THIN or source[3] > THIN:
+    if len(shape) != 4 or len(source) != 4 or shape[3] > THIN or source[3] > THIN:
         return False
     if op.kind == "resize_bilinear":
         return True
@@ -302,7 +309,10 @@ def _is_link(op: Operation, graph: Graph) -> bool:
 
 def _is_plain_3x3(layer: Layer) -> bool:
     return (
-        layer.weights.shape[1:3] == (3, 3) and layer.stride == (1, 1) and layer.dilation == (1, 1) and layer.pad == (1, 1)
+        layer.weights.shape[1:3] == (3, 3)
+        and layer.stride == (1, 1)
+        and layer.dilation == (1, 1)
+        and layer.pad == (1, 1)
     )
 
 
@@ -350,20 +360,16 @@ class _Writer:
 
     def _read_blocked(self, name: str) -> int:
         if name not in self.blocked:
-            if name in self.graph.constants:
-                return self._constant(name)
             self.plan.rearrange(self.plain[name], self._new_blocked(name))
         return self.blocked[name]
 
-    def _constant(self, name: str) -> int:
-        value = np.ascontiguousarray(self.graph.constants[name], dtype=np.float32)
-        shape = (1,) * (4 - value.ndim) + value.shape
-        if value.ndim > 4 or shape[0] != 1:
-            raise ModelFileError(f"the native engine cannot broadcast the constant {name!r} of shape {value.shape}")
-        c = shape[3]
-        self.blocked[name] = int(self.plan.map(*shape[1:], 8 if c <= 8 else 16))
-        self.plan.constant(self.blocked[name], value.reshape(shape))
-        return self.blocked[name]
+    def _constant(self, name: str, hwc: tuple[int, int, int]) -> int:
+        """A map of a constant, spread to a whole map or one pixel."""
+        h, w, c = hwc
+        spread = np.broadcast_to(np.asarray(self.graph.constants[name], np.float32), (1, h, w, c))
+        constant = int(self.plan.map(h, w, c, 8 if c <= 8 else 16))
+        self.plan.constant(constant, np.ascontiguousarray(spread))
+        return constant
 
     def _read_plain(self, name: str) -> int:
         if name not in self.plain:
@@ -405,7 +411,9 @@ class _Writer:
         return self.plain[name] if plain else self._read_blocked(name)
 
     def _depthwise(self, layer: Layer) -> Any:
-        return self.engine.depthwise(layer.weights, layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad)
+        return self.engine.depthwise(
+            layer.weights, layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad
+        )
 
     def _chain(self, op: Operation) -> None:
         links = []
@@ -417,7 +425,9 @@ class _Writer:
                 links.append(self.engine.resize_link(link_map, self._optional(member.residual), *places, member.after))
             elif member.kind == "block":
                 depthwise, project = self._depthwise(member.layers[1]), self._dense(member.layers[2])
-                links.append(self.engine.block_link(link_map, depthwise, project, member.residual is not None, member.after))
+                links.append(
+                    self.engine.block_link(link_map, depthwise, project, member.residual is not None, member.after)
+                )
             else:
                 links.append(self.engine.last_link(link_map, self._dense(member.layers[0])))
         source = self._read_blocked(op.inputs[0])
@@ -460,27 +470,25 @@ class _Writer:
             self.plan.depth_to_space(source, self._new_blocked(op.output), size)
 
     def _arithmetic(self, op: Operation) -> None:
-        first, second = op.inputs
-        if self._pixels(first) < self._pixels(second) and op.kind != "sub":
-            first, second = second, first
-        whole, other = self._hwc_of(first), self._hwc_of(second)
-        if whole != self._hwc(op.output) or (other != whole and other != (1, 1, whole[2])):
-            raise ModelFileError(
-                f"the native engine cannot combine {whole} and {other} by {op.kind} ({op.output!r}); use another runtime"
-            )
-        a, b = self._read_blocked(first), self._read_blocked(second)
-        self.plan.arithmetic(op.kind, a, b, self._new_blocked(op.output), op.after)
+        whole, one = self._hwc(op.output), (1, 1, self._hwc(op.output)[2])
+        maps = []
+        for name in op.inputs:
+            if name in self.graph.constants:
+                shape = self.graph.constants[name].shape
+                per_channel = math.prod(shape[:-1]) == 1 and name == op.inputs[1]
+                maps.append(self._constant(name, one if per_channel else whole))
+            else:
+                maps.append(self._read_blocked(name))
+        shapes = [whole if name in self.graph.constants else self._hwc(name) for name in op.inputs]
+        if shapes[0] != whole and op.kind != "sub":
+            shapes.reverse()
+            maps.reverse()
+        if shapes[0] != whole or shapes[1] not in (whole, one):
+            both = f"{shapes[0]} and {shapes[1]} by {op.kind} ({op.output!r})"
+            raise ModelFileError(f"the native engine cannot combine {both}; use another runtime")
+        self.plan.arithmetic(op.kind, *maps, self._new_blocked(op.output), op.after)
 
     _add = _sub = _mul = _maximum = _minimum = _arithmetic
-
-    def _hwc_of(self, name: str) -> tuple[int, int, int]:
-        if name in self.graph.constants:
-            shape = self.graph.constants[name].shape
-            return (1,) * (3 - len(shape)) + tuple(shape[-3:])  # type: ignore[return-value]
-        return self._hwc(name)
-
-    def _pixels(self, name: str) -> int:
-        return math.prod(self._hwc_of(name)[:2])
 
     def _function(self, op: Operation) -> None:
         source = op.inputs[0]
