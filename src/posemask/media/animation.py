@@ -50,11 +50,8 @@ class AnimationSource:
             raise VideoError(f"{name} is a single picture; read_image reads it")
         self.frame_count: int | None = int(getattr(self._image, "n_frames", 0))
 
-    def seek(self, time: float) -> None:
-        """Animations are read from the beginning: nothing to do."""
-
-    def pictures(self) -> Iterator[tuple[float | None, Image.Image]]:
-        """Times in seconds and the pictures; each is valid until the next is asked for."""
+    def pictures(self, start: float = 0.0) -> Iterator[tuple[float | None, Image.Image]]:
+        """Times in seconds and the pictures, all of them; each is valid until the next is asked for."""
         time_ms = 0.0
         for index in range(self.frame_count or 0):
             try:

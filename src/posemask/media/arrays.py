@@ -46,7 +46,7 @@ def rgb_of_array(array: npt.NDArray[Any], *, bgr: bool = False) -> npt.NDArray[n
         )
     if 0 in array.shape:
         raise ImageError(f"expected a picture with at least one pixel, got shape {array.shape}")
-    colors = array[..., :3]
+    colors = array[..., :3] if array.shape[2] == 4 else array
     if bgr:
         colors = colors[..., ::-1]
     pixels = _as_uint8(colors)

@@ -26,7 +26,12 @@ class Soundtrack:
     memory stays constant. Sound that cannot be decoded is left out.
     """
 
-    def __init__(self, video: Video, output: OutputContainer, *, encoder: str) -> None:
+    def __init__(self, video: Video, output: OutputContainer, *, encoder: str, run_in: bool) -> None:
+        """Add streams for the sound to `output`, which must not have been written to.
+
+        run_in says whether the format can hold sound below time 0, the run-in of some codecs, that is not played.
+        Where it cannot (Matroska), FFmpeg would move everything instead, pictures too: it is left out.
+        """
         assert video.path is not None, "only files can be opened a second time"
         self._output = output
         self._input = open_container(str(video.path), video.name)
@@ -36,9 +41,9 @@ class Soundtrack:
             assert isinstance(pictures, av.VideoStream)
             self._zero = start_of(self._input, pictures) + Fraction(video.start)  # the input's clock at output time 0
             self._length = None if video.end is None else Fraction(video.end) - Fraction(video.start)
-            self._from_start = video.start == 0
+            self._keep_run_in = run_in and video.start == 0
             self._outputs = {stream.index: _output_stream(stream, output, encoder) for stream in streams}
-            if not self._from_start:
+            if video.start > 0:
                 self._input.seek(round(self._zero * av.time_base))
             self._steps = self._write()
         except BaseException:
@@ -62,7 +67,7 @@ class Soundtrack:
                 continue
             base = time_base_of(packet.stream)
             time = packet.pts * base - self._zero
-            if time < 0 and not self._from_start:
+            if time < 0 and not self._keep_run_in:
                 continue
             if self._length is not None and time >= self._length:
                 break

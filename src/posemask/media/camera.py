@@ -108,6 +108,7 @@ class Camera:
         """Let the camera go; iteration ends."""
         self._closing = True
         self._reader.join(timeout=2 * _PATIENCE)
+        self._newest = None
         self._source.close()
 
     def __enter__(self) -> Camera:

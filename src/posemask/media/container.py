@@ -7,9 +7,10 @@ Whoever reads decides what that means; a video of which nothing decodes is a `Vi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import IO, Any
 
 import av
@@ -85,24 +86,23 @@ class ContainerSource:
         self.pixel_aspect = self._stream.sample_aspect_ratio
         self.damaged = 0
 
-    def seek(self, time: float) -> None:
-        """Go to the last key picture at or before `time`, in seconds from the start, or stay if the file cannot."""
-        offset = round((Fraction(time) + self._origin) / time_base_of(self._stream))
-        try:
-            self._container.seek(offset, stream=self._stream)
-        except av.error.FFmpegError:
-            return  # formats without an index: the caller reads on from the beginning
+    def pictures(self, start: float = 0.0) -> Iterator[tuple[float | None, av.VideoFrame]]:
+        """Timestamps, in seconds from the start or None, and the pictures that go with them, in the order shown.
 
-    def pictures(self) -> Iterator[tuple[float | None, av.VideoFrame]]:
-        """Timestamps, in seconds from the start or None, and the pictures that go with them, in the order shown."""
-        for packet in packets_of(self._container, self._stream, on_damage=self._count_damage):
-            try:
-                frames = packet.decode()
-            except av.error.FFmpegError:
-                self._count_damage()
-                continue
-            for frame in frames:
-                yield self._timestamp(frame), frame
+        The first is shown at `start` or, as pictures can only be decoded from a key picture on, somewhat before it.
+        """
+        if start <= 0.0:
+            return self._decode()
+        back = 0.0
+        while True:
+            target = max(0.0, start - back)
+            self._seek(target)
+            pictures = self._decode()
+            first = next(pictures, None)
+            # Some formats (MPEG-TS) know no key pictures: what decodes first may come too late, then try farther back.
+            if target == 0.0 or (first is not None and (first[0] is None or first[0] <= start)):
+                return chain([first] if first is not None else [], pictures)
+            back = max(1.0, 2.0 * back)
 
     def pixels(self, frame: av.VideoFrame) -> npt.NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB, upright, C-contiguous."""
@@ -126,6 +126,21 @@ class ContainerSource:
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+
+    def _seek(self, time: float) -> None:
+        offset = round((Fraction(time) + self._origin) / time_base_of(self._stream))
+        with suppress(av.error.FFmpegError):  # formats without an index stay where they are, at the beginning
+            self._container.seek(offset, stream=self._stream)
+
+    def _decode(self) -> Iterator[tuple[float | None, av.VideoFrame]]:
+        for packet in packets_of(self._container, self._stream, on_damage=self._count_damage):
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self._count_damage()
+                continue
+            for frame in frames:
+                yield self._timestamp(frame), frame
 
     def _count_damage(self) -> None:
         self.damaged += 1

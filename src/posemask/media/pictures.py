@@ -128,7 +128,12 @@ def _strip_converter(image: Image.Image) -> Callable[[Image.Image], npt.NDArray[
             raise ImageError(f"expected floating-point greys in [0, 1] or [0, 255], got {low:g} to {high:g}")
         scale = np.float32(1.0 if high <= 1.0 else 1 / 255)
         return lambda strip: rgb_of_array(np.asarray(strip) * scale)
-    return lambda strip: np.asarray(strip.convert("RGB"))
+    return _to_rgb
+
+
+def _to_rgb(strip: Image.Image) -> npt.NDArray[np.uint8]:
+    strip.info.pop("transparency", None)  # it is dropped; Pillow would warn that it cannot keep it
+    return np.asarray(strip.convert("RGB"))
 
 
 def _extrema(image: Image.Image) -> tuple[float, float]:

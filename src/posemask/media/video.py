@@ -119,8 +119,6 @@ class Video:
         self.duration = _cut(source.duration, start, end)
         self.frame_count = _expected_frames(source, self.duration, every)
         self._source = source
-        if start > 0:
-            source.seek(start)
         # The first picture is decoded here and now: whoever holds a Video knows its size, and that it can be shown.
         self._chosen = self._choose(every)
         self._first = next(self._chosen, None)
@@ -165,7 +163,7 @@ class Video:
         """Index, time and undeveloped picture of the frames that were asked for."""
         timeline = Timeline(1.0 / (self.fps or _LIKELY_RATE))
         index = 0
-        for timestamp, picture in self._source.pictures():
+        for timestamp, picture in self._source.pictures(self.start):
             time = timeline.time_of(timestamp)
             if time < self.start:
                 continue

@@ -39,14 +39,19 @@ class _Encoder:
 class _Format:
     """What goes into a container. The first encoder that this build of FFmpeg has is used.
 
-    time_base is the container's own resolution; even, whether width and height must be even; sound, the encoder for
-    sound that cannot be copied.
+    Attributes:
+        encoders: for the pictures.
+        time_base: seconds per tick of the container.
+        even: whether width and height must be even.
+        sound: the encoder for sound that cannot be copied.
+        run_in: whether there may be sound below time 0, which is not played.
     """
 
     encoders: tuple[_Encoder, ...]
     time_base: Fraction
     even: bool
     sound: str
+    run_in: bool
 
 
 # B-pictures are off: with irregular times they make MP4 files that claim to end before their last picture.
@@ -65,15 +70,15 @@ _PRORES_4444 = (_Encoder("prores_ks", "yuva444p10le", {"profile": "4444", "alpha
 _FINE, _MILLISECONDS = Fraction(1, 90_000), Fraction(1, 1_000)  # Matroska and WebM keep whole milliseconds
 
 _OPAQUE = {
-    ".mp4": _Format(_H264, _FINE, even=True, sound="aac"),
-    ".m4v": _Format(_H264, _FINE, even=True, sound="aac"),
-    ".mov": _Format(_H264, _FINE, even=True, sound="aac"),
-    ".mkv": _Format(_H264, _MILLISECONDS, even=True, sound="aac"),
-    ".webm": _Format(_VP9, _MILLISECONDS, even=False, sound="libopus"),
+    ".mp4": _Format(_H264, _FINE, even=True, sound="aac", run_in=True),
+    ".m4v": _Format(_H264, _FINE, even=True, sound="aac", run_in=True),
+    ".mov": _Format(_H264, _FINE, even=True, sound="aac", run_in=True),
+    ".mkv": _Format(_H264, _MILLISECONDS, even=True, sound="aac", run_in=False),
+    ".webm": _Format(_VP9, _MILLISECONDS, even=False, sound="libopus", run_in=False),
 }
 _WITH_ALPHA = {
-    ".mov": _Format(_PRORES_4444, _FINE, even=False, sound="aac"),
-    ".webm": _Format(_VP9_ALPHA, _MILLISECONDS, even=False, sound="libopus"),
+    ".mov": _Format(_PRORES_4444, _FINE, even=False, sound="aac", run_in=True),
+    ".webm": _Format(_VP9_ALPHA, _MILLISECONDS, even=False, sound="libopus", run_in=False),
 }
 
 VIDEO_SUFFIXES = frozenset(_OPAQUE)
@@ -193,7 +198,9 @@ class VideoFile:
             context.sample_aspect_ratio = self._like.pixel_aspect
         if self._copy_sound:
             assert self._like is not None
-            self._sound = Soundtrack(self._like, self._container, encoder=self._format.sound)
+            self._sound = Soundtrack(
+                self._like, self._container, encoder=self._format.sound, run_in=self._format.run_in
+            )
         self._stream = stream
         return stream
 
