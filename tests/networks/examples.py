@@ -37,7 +37,11 @@ def _convolutions() -> dict[str, Graph]:
     for padding in ("same", "valid"):
         for kernel, stride in ((2, 2), (3, 2), (4, 2), (3, 1), (2, 3)):
             graphs[f"transposed_conv2d {padding} kernel {kernel} stride {stride}"] = single(
-                "transposed_conv2d", weights(3, kernel, kernel, 4), weights(3), padding=padding, strides=(stride, stride)
+                "transposed_conv2d",
+                weights(3, kernel, kernel, 4),
+                weights(3),
+                padding=padding,
+                strides=(stride, stride),
             )
     for op, shape in (("conv2d", (5, 3, 3, 4)), ("depthwise_conv2d", (1, 3, 3, 4))):
         for activation in ("relu", "relu6"):

@@ -1,4 +1,4 @@
-"""A slow, plain interpreter of graphs in numpy and float64: the meaning of the operators, to test everything against."""
+"""A slow, plain interpreter of graphs in numpy and float64: what the operators mean, to test everything by."""
 
 from __future__ import annotations
 

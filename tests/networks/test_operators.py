@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from . import reference
-from .examples import INPUT, OPERATORS, everything
 
 from posemask import runtimes
 from posemask.networks.operators import OPERATORS as KNOWN
+
+from . import reference
+from .examples import INPUT, OPERATORS, everything
 
 # Operands are of order 1 and at most 100 products are summed, so float32 rounding is below 1e-5.
 TOLERANCE = {"rtol": 1e-5, "atol": 2e-5}

@@ -43,7 +43,7 @@ def write_onnx(graph: Graph, *, dynamic_batch: bool = False) -> bytes:
         graph: the network.
         dynamic_batch: leave the batch open (as the symbol "batch") instead of fixing it to the graph's.
     """
-    model = _Model(graph)
+    model = _Model(graph, dynamic_batch)
     for name in graph.inputs:
         if len(graph.shapes[name]) == 4:
             model.add("Transpose", [name], model.value(name), perm=NCHW_FROM_NHWC)
@@ -52,14 +52,14 @@ def write_onnx(graph: Graph, *, dynamic_batch: bool = False) -> bytes:
     for name in graph.outputs:
         if len(graph.shapes[name]) == 4:
             model.add("Transpose", [model.value(name)], name, perm=NHWC_FROM_NCHW)
-    return model.to_bytes(dynamic_batch)
+    return model.to_bytes()
 
 
 class _Model:
     """The nodes and initialisers of an ONNX graph while they grow."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, dynamic_batch: bool) -> None:
+        self.graph, self.dynamic_batch = graph, dynamic_batch
         self._nodes: list[Message] = []
         self._initialisers: dict[str, Message] = {}
 
@@ -99,13 +99,13 @@ class _Model:
             ]
         )
 
-    def to_bytes(self, dynamic_batch: bool) -> bytes:
+    def to_bytes(self) -> bytes:
         graph = [
             *(part for node in self._nodes for part in _message(1, node)),
             *_bytes(2, b"posemask"),
             *(part for tensor in self._initialisers.values() for part in _message(5, tensor)),
-            *(part for name in self.graph.inputs for part in _message(11, self._described(name, dynamic_batch))),
-            *(part for name in self.graph.outputs for part in _message(12, self._described(name, dynamic_batch))),
+            *(part for name in self.graph.inputs for part in _message(11, self._described(name))),
+            *(part for name in self.graph.outputs for part in _message(12, self._described(name))),
         ]
         return b"".join(
             [
@@ -116,9 +116,9 @@ class _Model:
             ]
         )
 
-    def _described(self, name: str, dynamic_batch: bool) -> Message:
+    def _described(self, name: str) -> Message:
         batch, *sizes = self.shape(name)
-        dims: list[Message] = [_bytes(2, b"batch") if dynamic_batch else [_integer(1, batch)]]
+        dims: list[Message] = [_bytes(2, b"batch") if self.dynamic_batch else [_integer(1, batch)]]
         dims += [[_integer(1, size)] for size in sizes]
         shape = [part for dim in dims for part in _message(1, dim)]
         return [*_bytes(1, name.encode()), *_message(2, _message(1, [_integer(1, 1), *_message(2, shape)]))]
@@ -148,8 +148,7 @@ def _add_node(model: _Model, node: Node) -> None:
         case "resize_bilinear":
             # the two empty names stand for the region and the scales, which are not given
             mode = "half_pixel" if a["half_pixel"] else "align_corners" if a["align_corners"] else "asymmetric"
-            n, h, w, c = model.shape(name)
-            sizes = model.constant(f"{name}/sizes", np.array([n, c, h, w]))
+            sizes = _resized(model, source, name)
             model.add("Resize", [source, "", "", sizes], raw, mode="linear", coordinate_transformation_mode=mode)
         case "pad":
             pairs = _in_order(a["paddings"])
@@ -209,6 +208,17 @@ def _add_convolution(model: _Model, node: Node, output: str) -> None:
         group=model.shape(source)[3] if depthwise else 1,
         pads=_pads(model.shape(source), kernel, a),
     )
+
+
+def _resized(model: _Model, source: str, name: str) -> str:
+    """The four sizes that Resize wants; the batch and the channels are those of the source where the batch is open."""
+    n, h, w, c = model.shape(name)
+    if not model.dynamic_batch:
+        return model.constant(f"{name}/sizes", np.array([n, c, h, w]))
+    model.add("Shape", [source], f"{name}/kept", start=0, end=2)
+    size = model.constant(f"{name}/size", np.array([h, w]))
+    model.add("Concat", [f"{name}/kept", size], f"{name}/sizes", axis=0)
+    return f"{name}/sizes"
 
 
 def _add_mean(model: _Model, node: Node, output: str) -> None:

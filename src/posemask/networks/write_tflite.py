@@ -8,25 +8,21 @@ comes back as TRANSPOSE_CONV.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .flatbuffer import Fields, serialise
 from .graph import Graph, Node
 from .operators import Shape
 from .tflite_schema import IDENTIFIER, NAMES, OPTIONS, Activation, Builtin, Type
 
 __all__ = ["write_tflite"]
 
-Scalar = tuple[str, int]  # struct format, value
-Table = Mapping[int, Any]  # field number -> Scalar, str, Table, list of Tables, or an array (a vector of numbers)
-
 BUILTINS = {name: builtin for builtin, name in NAMES.items()}
 VERSIONS = {Builtin.DEQUANTIZE: 3, Builtin.RESIZE_BILINEAR: 3, Builtin.TRANSPOSE_CONV: 3}  # as far as not 1
-ALIGNMENT = 16  # the schema's force_align of weights
 
 
 def write_tflite(graph: Graph) -> bytes:
@@ -45,9 +41,9 @@ class _Model:
     """The lists that a TFLite model consists of, while they grow."""
 
     def __init__(self) -> None:
-        self.buffers: list[Table] = [{}]  # by convention the first is empty and belongs to tensors without data
-        self.tensors: list[Table] = []
-        self.operators: list[Table] = []
+        self.buffers: list[Fields] = [{}]  # by convention the first is empty and belongs to tensors without data
+        self.tensors: list[Fields] = []
+        self.operators: list[Fields] = []
         self.codes: dict[Builtin, int] = {}
 
     def tensor(self, name: str, shape: Shape, kind: Type, data: npt.NDArray[Any] | None = None) -> int:
@@ -71,7 +67,7 @@ class _Model:
         array = np.array(values, "<i4")
         return self.tensor(name, array.shape, Type.INT32, array)
 
-    def operator(self, builtin: Builtin, inputs: list[int], output: int, options: Table | None = None) -> None:
+    def operator(self, builtin: Builtin, inputs: list[int], output: int, options: Fields | None = None) -> None:
         code = self.codes.setdefault(builtin, len(self.codes))
         fields: dict[int, Any] = {0: ("<I", code), 1: np.array(inputs, "<i4"), 2: np.array([output], "<i4")}
         if builtin in OPTIONS:
@@ -89,7 +85,7 @@ class _Model:
             2: np.array(outputs, "<i4"),
             3: self.operators,
         }
-        return _flatbuffer({0: ("<I", 3), 1: codes, 2: [subgraph], 4: self.buffers}, IDENTIFIER)
+        return serialise({0: ("<I", 3), 1: codes, 2: [subgraph], 4: self.buffers}, IDENTIFIER)
 
 
 def _add_operator(model: _Model, node: Node, graph: Graph, indices: Mapping[str, int]) -> None:
@@ -140,77 +136,3 @@ def _common_options(builtin: Builtin, a: Mapping[str, Any]) -> dict[int, Any]:
         if pair is not None:
             options |= {field: ("<i", size) for field, size in zip(pair, a[name], strict=True)}
     return options
-
-
-def _flatbuffer(root: Table, identifier: bytes) -> bytes:
-    """Serialise nested tables. Large arrays are not copied before the end, so memory peaks at one file's size."""
-    writer = _Pieces()
-    head = writer.add(bytearray(4) + identifier, align=4)
-    writer.point(head, 0, _write_table(writer, root))
-    return writer.joined()
-
-
-class _Pieces:
-    """Parts of a flatbuffer with their positions; the small ones are patched until they are joined."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytearray | memoryview] = []
-        self._end = 0
-
-    def add(self, piece: bytearray | memoryview, *, align: int, after: int = 0) -> tuple[bytearray, int]:
-        """Append `piece`, zero-padded so that its byte number `after` is aligned; give it and its position."""
-        gap = bytearray(-(self._end + after) % align)
-        at = self._end + len(gap)
-        self._pieces += [gap, piece]
-        self._end = at + len(piece)
-        return (piece if isinstance(piece, bytearray) else bytearray()), at
-
-    def point(self, source: tuple[bytearray, int], byte: int, target: int) -> None:
-        """Write at `byte` of a piece the forward offset to `target`."""
-        piece, at = source
-        struct.pack_into("<I", piece, byte, target - at - byte)
-
-    def joined(self) -> bytes:
-        return b"".join(self._pieces)
-
-
-def _write_table(writer: _Pieces, table: Table) -> int:
-    fields = {number: value for number, value in table.items() if value is not None}
-    inline = {
-        number: (value if isinstance(value, tuple) else ("<I", 0))  # other fields are offsets, patched below
-        for number, value in fields.items()
-    }
-    size = 4
-    places: dict[int, int] = {}
-    for number, (form, _) in sorted(inline.items(), key=lambda item: -struct.calcsize(item[1][0])):
-        places[number] = size  # largest first, so all are aligned
-        size += struct.calcsize(form)
-    count = max(fields, default=-1) + 1
-    vtable = bytearray(struct.pack("<HH", 4 + 2 * count, size))
-    vtable += b"".join(struct.pack("<H", places.get(number, 0)) for number in range(count))
-    _, vtable_at = writer.add(vtable, align=2)
-    piece = writer.add(bytearray(size), align=4)
-    struct.pack_into("<i", piece[0], 0, piece[1] - vtable_at)
-    for number, (form, value) in inline.items():
-        struct.pack_into(form, piece[0], places[number], value)
-    for number, value in fields.items():
-        if not isinstance(value, tuple):
-            writer.point(piece, places[number], _write_value(writer, value))
-    return piece[1]
-
-
-def _write_value(writer: _Pieces, value: str | Table | Sequence[Table] | npt.NDArray[Any]) -> int:
-    if isinstance(value, str):
-        text = value.encode()
-        return writer.add(bytearray(struct.pack("<I", len(text)) + text + b"\0"), align=4)[1]
-    if isinstance(value, np.ndarray):
-        align = ALIGNMENT if value.dtype == np.uint8 else 4
-        _, at = writer.add(bytearray(struct.pack("<I", len(value))), align=align, after=4)
-        writer.add(value.view(np.uint8).data, align=1)
-        return at
-    if isinstance(value, Mapping):
-        return _write_table(writer, value)
-    vector = writer.add(bytearray(struct.pack("<I", len(value)) + bytes(4 * len(value))), align=4)
-    for i, table in enumerate(value):
-        writer.point(vector, 4 + 4 * i, _write_table(writer, table))
-    return vector[1]
