@@ -6,13 +6,7 @@
 //
 // Borders need no branches. A tap k of coordinate X (in 1/32) weighs max(0, 32 - |X - 32k|); the two taps read are clamped into the
 // picture and those that were moved weigh nothing. "replicate" first clamps X itself.
-#include <cmath>
-#include <cstring>
-
-#include "kernels.h"
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+#include "rows.h"
 
 namespace posemask::POSEMASK_LEVEL {
 namespace {
@@ -27,11 +21,6 @@ struct Taps {
     std::uint32_t weight_x[kChunk];  // left | right << 8
     std::uint32_t weight_y[kChunk];  // upper | lower << 16
 };
-
-inline std::int32_t clamp(std::int32_t value, std::int32_t low, std::int32_t high) {
-    value = value < low ? low : value;
-    return value > high ? high : value;
-}
 
 inline std::int32_t tap_weight(std::int32_t coordinate, std::int32_t tap) {
     std::int32_t distance = coordinate - 32 * tap;

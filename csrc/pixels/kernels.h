@@ -17,6 +17,14 @@ struct Plane {
 
 enum class Border { zero, replicate };
 
+// A Gaussian blur: cells of factor x factor pixels (1, 2, 4, 8 or 16), then 2 * radius + 1 taps; weights[i] is that of the two taps
+// i cells away, and all of them sum to 1.
+constexpr int kMaxBlurFactor = 16, kMaxBlurRadius = 64;
+struct BlurPlan {
+    int factor, radius;
+    float weights[kMaxBlurRadius + 1];
+};
+
 struct Kernels {
     const char* name;
 
@@ -29,6 +37,23 @@ struct Kernels {
     // Sample mask at map * (x, y, 1) for every pixel (x, y) of `out`; needs a mask of at least 2 x 2. uint8 is round(255 * value).
     void (*paste_f32)(Plane<const float> mask, const double map[6], Border border, Plane<float> out);
     void (*paste_u8)(Plane<const float> mask, const double map[6], Border border, Plane<std::uint8_t> out);
+
+    // foreground * alpha + background * (255 - alpha), over 255 and rounded; `out` may be one of the two.
+    void (*blend)(Plane<const std::uint8_t> foreground, Plane<const std::uint8_t> background, Plane<const std::uint8_t> alpha,
+                  Plane<std::uint8_t> out);
+    void (*join_alpha)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Plane<std::uint8_t> out);
+
+    // `out` may be the input. `scratch` has as many bytes as blur_scratch() says.
+    std::size_t (*blur_scratch)(int width, const BlurPlan& plan);
+    void (*blur_u8)(Plane<const std::uint8_t> image, int channels, const BlurPlan& plan, Border border, void* scratch,
+                    Plane<std::uint8_t> out);
+    void (*blur_f32)(Plane<const float> plane, const BlurPlan& plan, Border border, void* scratch, Plane<float> out);
+    // The image over its own blur, the same bits as blend(image, blur(image), alpha). Masked: blur(t * image) / blur(t) with
+    // t = 255 - alpha, so that the foreground is not in its own blur.
+    void (*blend_blurred)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, bool masked, const BlurPlan& plan,
+                          void* scratch, Plane<std::uint8_t> out);
+
+    void (*to_bytes)(const float* values, std::size_t count, std::uint8_t* out);  // round(255 * value)
     void (*sigmoid)(const float* in, float* out, std::size_t count);
 };
 

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "blur_plan.h"
 #include "dispatch.h"
 #include "sampling.h"
 
@@ -14,22 +15,36 @@ using namespace posemask;
 
 namespace {
 
-template <class T, class Axes>
-using Array = nb::ndarray<T, Axes, nb::device::cpu>;
-using Picture = Array<const std::uint8_t, nb::ndim<3>>;
+template <class T, std::size_t Axes>
+using Array = nb::ndarray<T, nb::ndim<Axes>, nb::device::cpu>;
+using Bytes = Array<std::uint8_t, 2>;
+using ConstBytes = Array<const std::uint8_t, 2>;
+using Picture = Array<std::uint8_t, 3>;
+using ConstPicture = Array<const std::uint8_t, 3>;
+using Floats = Array<float, 2>;
+using ConstFloats = Array<const float, 2>;
 using Map = nb::ndarray<const double, nb::shape<2, 3>, nb::c_contig, nb::device::cpu>;
 
-template <class T, class Axes>
-Plane<T> plane(const Array<T, Axes>& array) {
-    return {array.data(), static_cast<std::ptrdiff_t>(array.stride(0)), static_cast<int>(array.shape(0)), static_cast<int>(array.shape(1))};
+template <class T, class... Rest>
+Plane<T> plane(const nb::ndarray<T, Rest...>& array) {
+    return {array.data(), static_cast<std::ptrdiff_t>(array.stride(0)), static_cast<int>(array.shape(0)),
+            static_cast<int>(array.shape(1))};
 }
 
-template <class T>
-std::array<double, 9> matrix_of(const Map& image_from_crop, const Array<T, nb::ndim<3>>& out) {
+template <class Out>
+std::array<double, 9> matrix_of(const Map& image_from_crop, const Out& out) {
     return sampling_matrix(image_from_crop.data(), static_cast<int>(out.shape(0)), static_cast<int>(out.shape(1)));
 }
 
 Border border_of(bool replicate) { return replicate ? Border::replicate : Border::zero; }
+
+// Memory for a blur, kept per thread: some hundred kilobytes that would otherwise be fetched from the system for every picture.
+void* scratch_for(int width, const BlurPlan& plan) {
+    thread_local std::vector<unsigned char> memory;
+    const std::size_t size = kernels().blur_scratch(width, plan);
+    if (memory.size() < size) memory.resize(size);
+    return memory.data();
+}
 
 }  // namespace
 
@@ -41,19 +56,54 @@ NB_MODULE(_pixels, m) {
     m.def("select_level", &select_level);
     m.def("level", [] { return kernels().name; });
 
-    m.def("crop_u8", [](Picture image, Map map, bool replicate, Array<std::uint8_t, nb::ndim<3>> out) {
+    m.def("crop_u8", [](ConstPicture image, Map map, bool replicate, Picture out) {
         kernels().crop_u8(plane(image), matrix_of(map, out).data(), border_of(replicate), plane(out));
     }, no_gil);
-    m.def("crop_f32", [](Picture image, Map map, bool replicate, float scale, float offset, Array<float, nb::ndim<3>> out) {
+    m.def("crop_f32", [](ConstPicture image, Map map, bool replicate, float scale, float offset, Array<float, 3> out) {
         kernels().crop_f32(plane(image), matrix_of(map, out).data(), border_of(replicate), scale, offset, plane(out));
     }, no_gil);
-    m.def("paste_f32", [](Array<const float, nb::ndim<2>> mask, Map map, bool replicate, Array<float, nb::ndim<2>> out) {
+    m.def("paste_f32", [](ConstFloats mask, Map map, bool replicate, Floats out) {
         kernels().paste_f32(plane(mask), map.data(), border_of(replicate), plane(out));
     }, no_gil);
-    m.def("paste_u8", [](Array<const float, nb::ndim<2>> mask, Map map, bool replicate, Array<std::uint8_t, nb::ndim<2>> out) {
+    m.def("paste_u8", [](ConstFloats mask, Map map, bool replicate, Bytes out) {
         kernels().paste_u8(plane(mask), map.data(), border_of(replicate), plane(out));
     }, no_gil);
-    m.def("sigmoid", [](nb::ndarray<const float, nb::c_contig, nb::device::cpu> in, nb::ndarray<float, nb::c_contig, nb::device::cpu> out) {
-        kernels().sigmoid(in.data(), out.data(), in.size());
+
+    m.def("blend", [](ConstPicture foreground, ConstPicture background, ConstBytes alpha, Picture out) {
+        kernels().blend(plane(foreground), plane(background), plane(alpha), plane(out));
+    }, no_gil);
+    m.def("join_alpha", [](ConstPicture image, ConstBytes alpha, Picture out) {
+        kernels().join_alpha(plane(image), plane(alpha), plane(out));
+    }, no_gil);
+
+    m.attr("max_sigma") = kMaxBlurSigma;
+    m.def("blur_picture", [](ConstPicture image, double sigma, bool replicate, Picture out) {
+        const BlurPlan plan = plan_blur(sigma);
+        const Plane<const std::uint8_t> from = plane(image);
+        kernels().blur_u8(from, 3, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
+    }, no_gil);
+    m.def("blur_u8", [](ConstBytes image, double sigma, bool replicate, Bytes out) {
+        const BlurPlan plan = plan_blur(sigma);
+        const Plane<const std::uint8_t> from = plane(image);
+        kernels().blur_u8(from, 1, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
+    }, no_gil);
+    m.def("blur_f32", [](ConstFloats image, double sigma, bool replicate, Floats out) {
+        const BlurPlan plan = plan_blur(sigma);
+        const Plane<const float> from = plane(image);
+        kernels().blur_f32(from, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
+    }, no_gil);
+    m.def("blend_blurred", [](ConstPicture image, ConstBytes alpha, double sigma, bool masked, Picture out) {
+        const BlurPlan plan = plan_blur(sigma);
+        const Plane<const std::uint8_t> from = plane(image);
+        kernels().blend_blurred(from, plane(alpha), masked, plan, scratch_for(from.width, plan), plane(out));
+    }, no_gil);
+
+    using Contiguous = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+    using ConstContiguous = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+    m.def("to_bytes", [](ConstContiguous values, nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu> out) {
+        kernels().to_bytes(values.data(), values.size(), out.data());
+    }, no_gil);
+    m.def("sigmoid", [](ConstContiguous values, Contiguous out) {
+        kernels().sigmoid(values.data(), out.data(), values.size());
     }, no_gil);
 }

@@ -5,31 +5,14 @@
 // of 16 pixels, so that float32 loses nothing however large the picture is. A crop that is not turned is sampled in two passes,
 // across and down; the products and sums are the same, so are the bits.
 #include <cmath>
-#include <cstring>
 
-#include "kernels.h"
-#if defined(__SSE2__) || defined(_M_X64)
-#define POSEMASK_SSE2
-#include <immintrin.h>
-#endif
+#include "rows.h"
 
 namespace posemask::POSEMASK_LEVEL {
 namespace {
 
 constexpr int kBlock = 16;
 constexpr int kTile = 16 * kBlock;
-
-template <class T>
-inline T clamp(T value, T low, T high) {
-    value = value < low ? low : value;
-    return value > high ? high : value;
-}
-
-// floor() that is vectorised everywhere; |value| < 2^31.
-inline std::int32_t floor_to_int(float value) {
-    const std::int32_t whole = static_cast<std::int32_t>(value);
-    return whole - (static_cast<float>(whole) > value);
-}
 
 // The part of [begin, end) where low < start + step * x < high, one pixel wider on either side than rounding could make it.
 inline void clip_span(double start, double step, double low, double high, int& begin, int& end) {
@@ -48,9 +31,7 @@ inline void store(const float* values, int count, float* out) {
     std::memcpy(out, values, sizeof(float) * static_cast<std::size_t>(count));
 }
 
-inline void store(const float* values, int count, std::uint8_t* out) {
-    for (int i = 0; i < count; i++) out[i] = static_cast<std::uint8_t>(clamp(values[i] * 255.0f + 0.5f, 0.0f, 255.0f));
-}
+inline void store(const float* values, int count, std::uint8_t* out) { to_bytes(values, count, out); }
 
 // How far a coordinate of the mask runs along a block of pixels, counted from `whole`, so that no value is negative.
 struct Ramp {

@@ -6,13 +6,26 @@
 
 namespace posemask::POSEMASK_LEVEL {
 
-void crop_u8(Plane<const std::uint8_t>, const double[9], Border, Plane<std::uint8_t>);
-void crop_f32(Plane<const std::uint8_t>, const double[9], Border, float, float, Plane<float>);
-void paste_f32(Plane<const float>, const double[6], Border, Plane<float>);
-void paste_u8(Plane<const float>, const double[6], Border, Plane<std::uint8_t>);
+using Bytes = Plane<std::uint8_t>;
+using ConstBytes = Plane<const std::uint8_t>;
+using Floats = Plane<float>;
+using ConstFloats = Plane<const float>;
+
+void crop_u8(ConstBytes, const double[9], Border, Bytes);
+void crop_f32(ConstBytes, const double[9], Border, float, float, Floats);
+void paste_f32(ConstFloats, const double[6], Border, Floats);
+void paste_u8(ConstFloats, const double[6], Border, Bytes);
+void blend(ConstBytes, ConstBytes, ConstBytes, Bytes);
+void join_alpha(ConstBytes, ConstBytes, Bytes);
+std::size_t blur_scratch(int, const BlurPlan&);
+void blur_u8(ConstBytes, int, const BlurPlan&, Border, void*, Bytes);
+void blur_f32(ConstFloats, const BlurPlan&, Border, void*, Floats);
+void blend_blurred(ConstBytes, ConstBytes, bool, const BlurPlan&, void*, Bytes);
+void to_bytes(const float*, std::size_t, std::uint8_t*);
 void sigmoid(const float*, float*, std::size_t);
 
 extern const Kernels kernels;
-const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL), crop_u8, crop_f32, paste_f32, paste_u8, sigmoid};
+const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL), crop_u8,  crop_f32, paste_f32,     paste_u8, blend, join_alpha,
+                         blur_scratch,                  blur_u8, blur_f32, blend_blurred, to_bytes, sigmoid};
 
 }  // namespace posemask::POSEMASK_LEVEL

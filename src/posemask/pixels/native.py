@@ -1,9 +1,9 @@
 """Pixels on the CPU: our C++ kernels behind the signatures that `posemask.pixels.torch` has for the GPU.
 
-Pictures are (H, W, 3) uint8 RGB, masks (h, w) float32. Coordinates are those of pixel indices, x right, y down, without half a pixel:
-crop pixel (u, v) lies at ``image_from_crop @ (u, v, 1)`` in the picture. Inputs may be read-only and may be views with any distance
-between rows, also negative; only a view whose neighbours in a row do not touch is copied. The kernels run without the GIL and on one
-core, and give the same bits whatever instructions the processor has.
+Pictures are (H, W, 3) uint8 RGB, masks (h, w) float32. Coordinates are those of pixel indices, x right, y down, without
+half a pixel: crop pixel (u, v) lies at ``image_from_crop @ (u, v, 1)`` in the picture. Inputs may be read-only and may
+be views with any distance between rows, also negative; only a view whose neighbours in a row do not touch is copied.
+The kernels run without the GIL and on one core, and give the same bits whatever instructions the processor has.
 """
 
 from __future__ import annotations
@@ -20,15 +20,27 @@ try:
     from .. import _pixels
 except ImportError as error:  # pragma: no cover - a broken installation
     raise RuntimeUnavailableError(
-        "posemask's native kernels (posemask._pixels) cannot be loaded: install a wheel for this platform, or a C++ compiler "
-        f"and `pip install --force-reinstall --no-binary posemask posemask` ({error})"
+        "posemask's native kernels (posemask._pixels) cannot be loaded: install a wheel for this platform, or a C++ "
+        f"compiler and `pip install --force-reinstall --no-binary posemask posemask` ({error})"
     ) from error
 
-__all__ = ["crop", "paste", "sigmoid"]
+__all__ = [
+    "blend",
+    "blend_blurred",
+    "blur",
+    "crop",
+    "join_alpha",
+    "paste",
+    "sigmoid",
+]
 
 Border = Literal["zero", "replicate"]
+AnyArray: TypeAlias = npt.NDArray[Any]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
+Map: TypeAlias = npt.NDArray[np.float64]
+
+_UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 
 if "POSEMASK_ISA" in os.environ and not _pixels.select_level(os.environ["POSEMASK_ISA"]):
     raise RuntimeUnavailableError(
@@ -38,19 +50,20 @@ if "POSEMASK_ISA" in os.environ and not _pixels.select_level(os.environ["POSEMAS
 
 
 def crop(
-    image: npt.NDArray[Any],
+    image: AnyArray,
     image_from_crop: npt.ArrayLike,
     size_hw: tuple[int, int],
     *,
     border: Border = "zero",
     scale: float = 1 / 255,
     offset: float = 0.0,
-    out: npt.NDArray[Any] | None = None,
-) -> npt.NDArray[Any]:
+    out: AnyArray | None = None,
+) -> AnyArray:
     """Cut a turned, scaled rectangle out of a picture with the reference's arithmetic.
 
-    The arithmetic is that of OpenCV 4's ``warpPerspective`` for uint8 and bilinear sampling, which MediaPipe uses: coordinates rounded
-    to 1/32 pixel, weights that are whole numbers, a value rounded to uint8, and only then ``value * scale + offset``.
+    It is that of OpenCV 4's ``warpPerspective`` for uint8 and bilinear sampling, as MediaPipe calls it: the matrix
+    comes from the crop's corners in float32, coordinates are rounded to 1/32 pixel, weights are whole numbers, a value
+    is rounded to uint8, and only then becomes ``value * scale + offset``.
 
     Args:
         image: (H, W, 3) uint8.
@@ -68,12 +81,9 @@ def crop(
         InputError: another argument cannot be used.
     """
     image = _at_least(_picture(image, "image"), 2, 3, border)
-    transform = _affine(image_from_crop, "image_from_crop")
-    shape = (*_size(size_hw), 3)
-    if out is None:
-        out = np.empty(shape, np.float32)
-    _check_out(out, shape, (np.float32, np.uint8))
-    if out.dtype == np.uint8:
+    transform = _affine(image_from_crop)
+    out = _output(out, (*_size(size_hw), 3), _FLOAT32, _UINT8)
+    if out.dtype == _UINT8:
         _pixels.crop_u8(image, transform, _replicates(border), out)
     else:
         _pixels.crop_f32(image, transform, _replicates(border), scale, offset, out)
@@ -81,25 +91,25 @@ def crop(
 
 
 def paste(
-    mask: npt.NDArray[Any],
+    mask: AnyArray,
     image_from_crop: npt.ArrayLike,
     size_hw: tuple[int, int],
     *,
     border: Border = "zero",
-    out: npt.NDArray[Any] | None = None,
-) -> npt.NDArray[Any]:
+    out: AnyArray | None = None,
+) -> AnyArray:
     """Sample a mask of the crop at every pixel of the picture: bilinear, in float, without half a pixel.
 
     Picture pixel (x, y) gets the mask's value at ``inverse(image_from_crop) @ (x, y, 1)``. A mask is enlarged the way
-    ``cv2.resize`` does it with ``border="replicate"`` and a transform that carries the half pixel: scale s and translation
-    (s - 1) / 2 on each axis.
+    ``cv2.resize`` does it with ``border="replicate"`` and a transform that carries the half pixel: scale s and
+    translation (s - 1) / 2 on each axis.
 
     Args:
         mask: (h, w) float32.
         image_from_crop: (2, 3), float64, invertible.
         size_hw: height and width of the picture.
         border: what lies outside the crop, 0 ("zero") or its nearest edge ("replicate").
-        out: (H, W) float32 to write to, or uint8 for round(255 * value).
+        out: (H, W) float32 to write to, or uint8 for round(255 * value) clipped to 0..255.
 
     Returns:
         `out`, or a new (H, W) float32 array.
@@ -107,18 +117,112 @@ def paste(
     Raises:
         InputError: an argument cannot be used.
     """
-    mask = _at_least(_plane(mask, "mask"), 2, 2, border)
-    crop_from_image = _inverse(_affine(image_from_crop, "image_from_crop"))
-    shape = _size(size_hw)
-    if out is None:
-        out = np.empty(shape, np.float32)
-    _check_out(out, shape, (np.float32, np.uint8))
-    run = _pixels.paste_u8 if out.dtype == np.uint8 else _pixels.paste_f32
+    mask = _at_least(_plane(mask, "mask", _FLOAT32), 2, 2, border)
+    crop_from_image = _inverse(_affine(image_from_crop))
+    out = _output(out, _size(size_hw), _FLOAT32, _UINT8)
+    run = _pixels.paste_u8 if out.dtype == _UINT8 else _pixels.paste_f32
     run(mask, crop_from_image, _replicates(border), out)
     return out
 
 
-def sigmoid(logits: npt.NDArray[Any], *, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+def blur(image: AnyArray, sigma: float, *, border: Border = "replicate", out: AnyArray | None = None) -> AnyArray:
+    """Blur a picture or a mask with a Gaussian.
+
+    From sigma = 3 on, pixels are averaged over cells of 2, 4, 8 or 16 pixels first and the blurred cells interpolated
+    linearly; docs/performance-pixels.md gives the measured difference to the exact Gaussian (at most 2 levels of 255 on
+    photographs). Taps beyond 3 sigma are left out.
+
+    Args:
+        image: (H, W, 3) uint8, or (H, W) uint8 or float32.
+        sigma: standard deviation in pixels; 0 copies.
+        border: what lies outside the picture, black ("zero") or its nearest edge ("replicate").
+        out: array like the image to write to; may be the image itself.
+
+    Returns:
+        `out`, or a new array like the image.
+
+    Raises:
+        ImageError: the image is none of these.
+        InputError: another argument cannot be used.
+    """
+    if not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
+        raise ImageError(f"image must be (H, W, 3) uint8, (H, W) uint8 or (H, W) float32, got {_describe(image)}")
+    picture = image.ndim == 3
+    image = _picture(image, "image") if picture else _plane(image, "image", _FLOAT32, _UINT8)
+    out = _output(out, image.shape, image.dtype)
+    replicate = _replicates(border)
+    if sigma == 0:
+        np.copyto(out, image)
+        return out
+    _check_sigma(sigma)
+    run = _pixels.blur_picture if picture else _pixels.blur_u8 if image.dtype == _UINT8 else _pixels.blur_f32
+    run(image, sigma, replicate, out)
+    return out
+
+
+def blend(foreground: AnyArray, background: AnyArray, alpha: AnyArray, *, out: AnyArray | None = None) -> AnyArray:
+    """Lay one picture over another: round((foreground * a + background * (255 - a)) / 255), halves up.
+
+    Args:
+        foreground, background: (H, W, 3) uint8. Rows may be repeated, as ``np.broadcast_to`` does it.
+        alpha: (H, W) uint8, or float32 which is first rounded to 255ths.
+        out: (H, W, 3) uint8 to write to; may be the foreground or the background, whose pixels are then left alone
+            where alpha is 255 or 0.
+
+    Returns:
+        `out`, or a new (H, W, 3) uint8 array.
+
+    Raises:
+        ImageError: a picture is not (H, W, 3) uint8, or the sizes differ.
+        InputError: another argument cannot be used.
+    """
+    foreground, background = _picture(foreground, "foreground"), _picture(background, "background")
+    if foreground.shape != background.shape:
+        raise ImageError(f"foreground and background differ in size: {foreground.shape} and {background.shape}")
+    alpha = _alpha(alpha, foreground.shape)
+    out = _output(out, foreground.shape, _UINT8)
+    _pixels.blend(foreground, background, alpha, out)
+    return out
+
+
+def blend_blurred(
+    image: AnyArray, alpha: AnyArray, sigma: float, *, masked: bool = False, out: AnyArray | None = None
+) -> AnyArray:
+    """Lay a picture over its own blur: the same bits as ``blend(image, blur(image, sigma), alpha)``, in one pass.
+
+    Args:
+        image: (H, W, 3) uint8.
+        alpha: (H, W) uint8, or float32 which is first rounded to 255ths: how opaque the foreground is.
+        sigma: standard deviation of the blur in pixels, greater than 0.
+        masked: leave the foreground out of the blur, so that it does not bleed into the background around it: pixels
+            weigh 255 - alpha, and the weights are divided out.
+        out: (H, W, 3) uint8 to write to; may be the image.
+
+    Returns:
+        `out`, or a new (H, W, 3) uint8 array.
+
+    Raises:
+        ImageError: the image is not (H, W, 3) uint8.
+        InputError: another argument cannot be used.
+    """
+    image = _picture(image, "image")
+    alpha = _alpha(alpha, image.shape)
+    _check_sigma(sigma)
+    out = _output(out, image.shape, _UINT8)
+    _pixels.blend_blurred(image, alpha, sigma, masked, out)
+    return out
+
+
+def join_alpha(image: AnyArray, alpha: AnyArray, *, out: AnyArray | None = None) -> AnyArray:
+    """RGB (H, W, 3) uint8 and alpha (H, W), uint8 or float32, as RGBA (H, W, 4) uint8, not premultiplied."""
+    image = _picture(image, "image")
+    alpha = _alpha(alpha, image.shape)
+    out = _output(out, (*image.shape[:2], 4), _UINT8)
+    _pixels.join_alpha(image, alpha, out)
+    return out
+
+
+def sigmoid(logits: AnyArray, *, out: AnyArray | None = None) -> AnyArray:
     """1 / (1 + exp(-x)) of a float32 array of any shape, within 3e-7; `out` may be the input itself."""
     logits = np.ascontiguousarray(logits, np.float32)
     if out is None:
@@ -129,21 +233,35 @@ def sigmoid(logits: npt.NDArray[Any], *, out: npt.NDArray[Any] | None = None) ->
     return out
 
 
-def _picture(image: npt.NDArray[Any], name: str) -> Bytes:
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+def _picture(image: AnyArray, name: str) -> Bytes:
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != _UINT8:
         raise ImageError(f"{name} must be a (H, W, 3) uint8 numpy array, got {_describe(image)}")
     if 0 in image.shape:
         raise ImageError(f"{name} has no pixels: its shape is {image.shape}")
     return image if image.strides[1:] == (3, 1) else np.ascontiguousarray(image)
 
 
-def _plane(array: npt.NDArray[Any], name: str) -> Floats:
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype != np.float32 or 0 in array.shape:
-        raise InputError(f"{name} must be a (h, w) float32 numpy array that is not empty, got {_describe(array)}")
-    return array if array.strides[1] == 4 and array.strides[0] % 4 == 0 else np.ascontiguousarray(array)
+def _plane(array: AnyArray, name: str, *dtypes: np.dtype[Any]) -> AnyArray:
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype not in dtypes or 0 in array.shape:
+        raise InputError(
+            f"{name} must be a (H, W) numpy array of {_names(dtypes)} that is not empty, got {_describe(array)}"
+        )
+    size = array.itemsize
+    return array if array.strides[1] == size and array.strides[0] % size == 0 else np.ascontiguousarray(array)
 
 
-def _at_least(array: npt.NDArray[Any], height: int, width: int, border: Border) -> npt.NDArray[Any]:
+def _alpha(alpha: AnyArray, shape: tuple[int, ...]) -> Bytes:
+    alpha = _plane(alpha, "alpha", _UINT8, _FLOAT32)
+    if alpha.shape != shape[:2]:
+        raise InputError(f"alpha must have the picture's size {shape[:2]}, got {alpha.shape}")
+    if alpha.dtype == _UINT8:
+        return alpha
+    values = np.empty(alpha.shape, np.uint8)
+    _pixels.to_bytes(np.ascontiguousarray(alpha), values)
+    return values
+
+
+def _at_least(array: AnyArray, height: int, width: int, border: Border) -> AnyArray:
     """The kernels read pairs of rows and columns: repeat the edge, or add black, where there are fewer."""
     rows, columns = max(0, height - array.shape[0]), max(0, width - array.shape[1])
     if not rows and not columns:
@@ -158,24 +276,25 @@ def _replicates(border: Border) -> bool:
     return border == "replicate"
 
 
-def _affine(transform: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+def _check_sigma(sigma: float) -> None:
+    if not 0 < sigma <= _pixels.max_sigma:
+        raise InputError(f"sigma must be greater than 0 and at most {_pixels.max_sigma:g} pixels, got {sigma!r}")
+
+
+def _affine(transform: npt.ArrayLike) -> Map:
     values = np.ascontiguousarray(transform, np.float64)
     if values.shape != (2, 3) or not np.isfinite(values).all():
-        raise InputError(f"{name} must be a (2, 3) array of finite numbers, got {values.tolist()}")
+        raise InputError(f"image_from_crop must be a (2, 3) array of finite numbers, got {values.tolist()}")
     return values
 
 
-def _inverse(transform: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _inverse(transform: Map) -> Map:
     (a, b, c), (d, e, f) = transform.tolist()
     determinant = a * e - b * d
     if determinant == 0:
         raise InputError(f"image_from_crop cannot be inverted: {transform.tolist()}")
-    return (
-        np.array(
-            [[e, -b, b * f - c * e], [-d, a, c * d - a * f]],
-        )
-        / determinant
-    )
+    inverse: Map = np.array([[e, -b, b * f - c * e], [-d, a, c * d - a * f]]) / determinant
+    return inverse
 
 
 def _size(size_hw: tuple[int, int]) -> tuple[int, int]:
@@ -185,20 +304,26 @@ def _size(size_hw: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _check_out(out: npt.NDArray[Any], shape: tuple[int, ...], dtypes: tuple[type[np.generic], ...]) -> None:
-    packed = np.empty(shape[1:], out.dtype).strides if isinstance(out, np.ndarray) else ()
+def _output(out: AnyArray | None, shape: tuple[int, ...], *dtypes: np.dtype[Any]) -> AnyArray:
+    """The caller's array if it can be written to row by row, or a new one of the first type."""
+    if out is None:
+        return np.empty(shape, dtypes[0])
     if (
         not isinstance(out, np.ndarray)
         or out.shape != shape
         or out.dtype not in dtypes
-        or out.strides[1:] != packed
-        or out.strides[0] % out.itemsize
         or not out.flags.writeable
+        or not out[:1].flags.c_contiguous
+        or out.strides[0] % out.itemsize
     ):
-        names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
         raise InputError(
-            f"out must be a writeable {shape} {names} array whose rows are contiguous, got {_describe(out)}"
+            f"out must be a writeable {shape} array of {_names(dtypes)} whose rows are contiguous, got {_describe(out)}"
         )
+    return out
+
+
+def _names(dtypes: tuple[np.dtype[Any], ...]) -> str:
+    return " or ".join(dtype.name for dtype in dtypes)
 
 
 def _describe(value: object) -> str:
