@@ -170,6 +170,7 @@ BONES: tuple[Bone, ...] = (_head(), _torso(), *_limbs("left"), *_limbs("right"))
 TORSO = 1
 HIPS_WIDER = 1.35  # than half the distance of the hip joints is the torso's radius at its lower end
 OUTSIDE = 10.0  # metres; more than any depth, so that a pixel inside a bone never goes to one that it is outside of
+NEARER = 0.1  # metres of gap for a metre of depth: of two limbs that a pixel is beside, the nearer one takes it
 TINY = 1e-6
 
 
@@ -406,7 +407,7 @@ def _label(points: Array, body: _Body) -> Array:
     beyond = beyond / radius
     distance2 = across * across + beyond * beyond  # in radii
     surface = body.z + body.slope * inside - body.depth * xp.sqrt(xp.clip(1 - distance2, 0.0, None))
-    gap = OUTSIDE + (xp.sqrt(distance2) - 1) * radius * tables.looseness
+    gap = OUTSIDE + (xp.sqrt(distance2) - 1) * radius * tables.looseness + NEARER * surface
     owner = xp.argmin(xp.where(distance2 < 1, surface, gap), axis=0)
 
     # The surface of a round bone looks along (v, -sqrt(1 - v^2)): across the bone, and towards the camera.
