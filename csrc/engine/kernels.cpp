@@ -8,6 +8,7 @@
 #include "gemm.h"
 #include "kernels.h"
 #include "maps.h"
+#include "sparse.h"
 
 namespace engine {
 
@@ -18,7 +19,7 @@ extern const Kernels ENGINE_TABLE;
 const Kernels ENGINE_TABLE = {
     ENGINE_NAME(ENGINE_TABLE), run_pointwise, run_convolution, run_block, run_binary,         run_unary, run_pool,
     run_mean,                  run_resize,    run_rearrange,   run_pad,   run_depth_to_space, run_copy,
-    run_chain,
+    run_chain, run_sparse_pointwise, run_sparse_block,
 };
 
 }  // namespace engine

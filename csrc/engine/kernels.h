@@ -109,6 +109,30 @@ struct Block {
   int rows = 0;  // by rows: how many output rows at a time; 0: by channels
 };
 
+// A matrix as the lists of its non-zero weights, by chunks of inputs: those of output n in chunk c are entries
+// starts[c * (outputs + 1) + n] up to the next start. Offsets are in floats, from pixel 0 of input 0.
+struct Sparse {
+  const float* values = nullptr;
+  const int32_t* offsets = nullptr;
+  const int32_t* starts = nullptr;
+  const float* bias = nullptr;
+  int inputs = 0, outputs = 0, chunks = 0;
+  Activation activation;
+};
+
+struct SparsePointwise {
+  View input, output, residual;
+  View planar;  // scratch that the threads share: the input as planar rows
+  Sparse sparse;
+  Activation after;
+};
+
+struct SparseBlock {
+  Block block;
+  View planar, middle;  // shared scratch: the input and the depthwise output as planar rows
+  Sparse expand, project;
+};
+
 enum class Arithmetic : int32_t { add, sub, mul, maximum, minimum };
 enum class Function : int32_t { activation, sigmoid };
 
@@ -202,6 +226,8 @@ struct Kernels {
   void (*depth_to_space)(const DepthToSpace&, const Frame&);
   void (*copy)(const Copy&, const Frame&);
   void (*chain)(const Chain&, const Frame&);
+  void (*sparse_pointwise)(const SparsePointwise&, const Frame&);
+  void (*sparse_block)(const SparseBlock&, const Frame&);
 };
 
 }  // namespace engine

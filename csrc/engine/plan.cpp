@@ -21,6 +21,19 @@ std::string kernel_of(const Layer& layer) {
   return std::to_string(layer.kernel_h) + "x" + std::to_string(layer.kernel_w) + "/" + std::to_string(layer.stride_h);
 }
 
+// Whether walking over the non-zero weights is faster than multiplying all: measured in docs/performance-engine.md.
+bool is_sparse(const Layer& layer, int pixels) {
+  const size_t size = size_t(layer.outputs) * layer.inputs;
+  if (layer.inputs < 24 || layer.outputs < 32 || pixels < 32) return false;
+  size_t zeros = 0;
+  for (size_t i = 0; i < size; ++i) zeros += layer.weights[i] == 0.0f;
+  return zeros * 10 > size * 6;
+}
+
+constexpr int most_sparse_pixels = 1024;  // of a block: beyond it 16 channels of the map leave the second cache
+
+constexpr int sparse_chunk = 96;  // inputs; 80 pixels of them fit into 32 KB
+
 bool has_row_limit(const Layer& layer) { return layer.kernel_h > 64; }
 
 }  // namespace
@@ -93,6 +106,43 @@ Matrix Plan::pack_pointwise(const Layer& layer, ptrdiff_t block, int lanes) {
   for (int c = 0; c < layer.inputs; ++c) order.push_back(c);
   return pack(layer, std::move(segments), order);
 }
+
+Sparse Plan::pack_sparse(const Layer& layer, int pixels) {
+  Sparse s;
+  s.inputs = layer.inputs;
+  s.outputs = layer.outputs;
+  s.activation = layer.activation;
+  s.chunks = (layer.inputs + sparse_chunk - 1) / sparse_chunk;
+  const int pitch = int(rounded(size_t(pixels)));
+  std::vector<float> values;
+  std::vector<int32_t> offsets, starts;
+  for (int chunk = 0; chunk < s.chunks; ++chunk) {
+    for (int n = 0; n < layer.outputs; ++n) {
+      starts.push_back(int32_t(values.size()));
+      for (int k = chunk * sparse_chunk; k < std::min(layer.inputs, (chunk + 1) * sparse_chunk); ++k) {
+        const float w = layer.weights[size_t(n) * layer.inputs + k];
+        if (w == 0.0f) continue;
+        values.push_back(w);
+        offsets.push_back(k * pitch);
+      }
+    }
+    starts.push_back(int32_t(values.size()));
+  }
+  float* bias = keep(size_t(layer.outputs));
+  for (int n = 0; n < layer.outputs; ++n) bias[n] = layer.bias ? layer.bias[n] : 0.0f;
+  float* kept = keep(std::max<size_t>(values.size(), 1));
+  std::copy(values.begin(), values.end(), kept);
+  s.values = kept;
+  s.bias = bias;
+  lists_.push_back(std::move(offsets));
+  s.offsets = lists_.back().data();
+  lists_.push_back(std::move(starts));
+  s.starts = lists_.back().data();
+  return s;
+}
+
+// Shared scratch for planar rows, channels rounded up to whole blocks.
+int Plan::add_planar(int channels, int pixels) { return add_map(1, (channels + 15) / 16 * 16, int(rounded(size_t(pixels))), 0); }
 
 Convolution Plan::convolution(const Layer& layer, const View& input, const View& output) {
   Convolution c{};
@@ -169,8 +219,16 @@ void Plan::add_pointwise(const Layer& layer, int input, int output, int residual
   p.output = view(output);
   if (residual >= 0) p.residual = view(residual);
   if (scale >= 0) p.scale = view(scale);
-  p.matrix = pack_pointwise(layer, p.input.block(), p.input.lanes);
   p.after = after;
+  if (!p.scale && is_sparse(layer, p.output.h * p.output.w)) {
+    SparsePointwise s{p.input, p.output, p.residual, View{}, pack_sparse(layer, p.output.h * p.output.w), after};
+    const int planar = add_planar(layer.inputs, p.output.h * p.output.w);
+    s.planar = view(planar);
+    return add_step("sparse 1x1 " + std::to_string(layer.inputs) + " -> " + shape_of(p.output),
+                    {input, output, residual, planar}, (rounded(size_t(layer.outputs)) + 16) * 80,
+                    [s, f = kernels_.sparse_pointwise](const Frame& frame) { f(s, frame); });
+  }
+  p.matrix = pack_pointwise(layer, p.input.block(), p.input.lanes);
   const size_t scratch = p.scale ? size_t(p.matrix.panels()) * 32 * p.matrix.inputs : 0;
   add_step("1x1 " + std::to_string(layer.inputs) + " -> " + shape_of(p.output), {input, output, residual, scale}, scratch,
            [p, f = kernels_.pointwise](const Frame& frame) { f(p, frame); });
@@ -199,6 +257,8 @@ void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* p
     b.wide.c = expand->outputs;
     b.wide.lanes = expand->outputs <= 8 ? 8 : 16;
   }
+  b.after = after;
+  if (!b.stem && add_sparse_block(expand, depthwise, project, b, {input, output, residual})) return;
   const int lanes = b.wide.lanes;
   const size_t blocks = size_t(b.wide.blocks()), wide_row = size_t(b.wide.w) * lanes;
   if (b.stem) {
@@ -208,7 +268,6 @@ void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* p
     b.expand = pack_pointwise(*expand, b.input.block(), b.input.lanes);
   }
   b.depthwise = pack_depthwise(depthwise, lanes);
-  b.after = after;
 
   const bool by_channels = b.output.h * b.output.w <= 256 && !b.stem;
   size_t scratch = wide_row;
@@ -236,6 +295,32 @@ void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* p
   if (expand) name += " " + std::to_string(expand->inputs) + " ->" + (b.stem ? " " + kernel_of(*expand) : "");
   name += " " + std::to_string(b.wide.c) + " dw " + kernel_of(depthwise) + " -> " + shape_of(b.output);
   add_step(name, maps, scratch, [b, f = kernels_.block](const Frame& frame) { f(b, frame); });
+}
+
+bool Plan::add_sparse_block(const Layer* expand, const Layer& depthwise, const Layer* project, const Block& block,
+                            std::vector<int> maps) {
+  const int pixels = block.wide.h * block.wide.w, out_pixels = block.output.h * block.output.w;
+  if (!project || block.wide.lanes != 16 || pixels > most_sparse_pixels || !is_sparse(*project, out_pixels)) return false;
+  if (expand && !is_sparse(*expand, pixels)) return false;
+  SparseBlock s;
+  s.block = block;
+  s.block.projects = true;
+  s.block.depthwise = pack_depthwise(depthwise, 16);
+  s.project = pack_sparse(*project, out_pixels);
+  maps.push_back(add_planar(block.wide.c, out_pixels));
+  s.middle = view(maps.back());
+  std::string name = "sparse block";
+  if (expand) {
+    s.expand = pack_sparse(*expand, pixels);
+    maps.push_back(add_planar(expand->inputs, pixels));
+    s.planar = view(maps.back());
+    name += " " + std::to_string(expand->inputs) + " ->";
+  }
+  name += " " + std::to_string(block.wide.c) + " dw " + kernel_of(depthwise) + " -> " + shape_of(block.output);
+  const size_t scratch = 16 * (size_t(block.wide.w) + rounded(size_t(pixels)) + rounded(size_t(out_pixels))) +
+                         (rounded(size_t(project->outputs)) + 16) * 80;
+  add_step(name, maps, scratch, [s, f = kernels_.sparse_block](const Frame& frame) { f(s, frame); });
+  return true;
 }
 
 void Plan::add_constant(int map, const float* values) {

@@ -100,6 +100,10 @@ class Plan {
   float* keep(size_t floats);
   const Segment* keep(std::vector<Segment> segments);
   Matrix pack(const Layer& layer, std::vector<Segment> segments, const std::vector<int>& order);
+  Sparse pack_sparse(const Layer& layer, int pixels);
+  int add_planar(int channels, int pixels);
+  bool add_sparse_block(const Layer* expand, const Layer& depthwise, const Layer* project, const Block& block,
+                        std::vector<int> maps);
   Matrix pack_pointwise(const Layer& layer, ptrdiff_t block, int lanes);
   Convolution convolution(const Layer& layer, const View& input, const View& output);
   Resize resize(int input, int plus, int output, const std::vector<int>& places, const std::vector<float>& fractions,
@@ -116,6 +120,7 @@ class Plan {
   std::deque<Memory> weights_;
   std::deque<std::vector<Segment>> segments_;
   std::deque<std::vector<int>> places_;
+  std::deque<std::vector<int32_t>> lists_;
   std::deque<std::vector<ChainStage>> chains_;
   std::vector<std::pair<int, Memory>> constants_;
   size_t scratch_floats_ = 0, arena_floats_ = 0, weight_floats_ = 0;
