@@ -10,26 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError, InputError
-from ..results import Segmentation
+from ..results import Frame, Segmentation
 
-__all__ = ["check_color", "check_image", "check_mask_image", "check_number", "check_segmentations"]
+__all__ = ["check_color", "check_edge", "check_image", "check_mask_image", "check_number", "check_segmentations"]
 
 Image = npt.NDArray[np.uint8]
 
 
 def check_image(image: Any) -> Image:
-    """The picture as it came, if it is (H, W, 3) uint8; else `ImageError`."""
-    return _check_pixels(image, 3, "a picture", "RGB; posemask.read_image reads files into this form")
+    """The picture as it came, or a frame's, if it is (H, W, 3) uint8; else `ImageError`."""
+    pixels = image.image if isinstance(image, Frame) else image
+    return _check_pixels(pixels, 3, "a picture", "RGB; posemask.read_image reads files into this form")
 
 
 def check_mask_image(mask_image: Any, size_hw: tuple[int, int]) -> Image:
     """The mask picture as it came, if it is (H, W, 4) uint8 of the image's size; else `ImageError`."""
-    mask_image = _check_pixels(mask_image, 4, "a mask picture", "RGBA, as to_binary_mask and to_colored_mask give it")
-    if mask_image.shape[:2] != size_hw:
+    checked = _check_pixels(mask_image, 4, "a mask picture", "RGBA, as to_binary_mask and to_colored_mask give it")
+    if checked.shape[:2] != size_hw:
         raise ImageError(
-            f"dimensions must match: the image is {_size(size_hw)}, the mask is {_size(mask_image.shape[:2])} (H x W)"
+            f"dimensions must match: the image is {_size(size_hw)}, the mask is {_size(checked.shape[:2])} (H x W)"
         )
-    return mask_image
+    return checked
 
 
 def _check_pixels(pixels: Any, channels: int, what: str, form: str) -> Image:
@@ -68,6 +69,17 @@ def check_number(name: str, value: Any, low: float, high: float) -> float:
     if not low <= number <= high:
         raise InputError(f"{name} is a number in [{low:g}, {high:g}], got {value!r}")
     return number
+
+
+def check_edge(edge: Any) -> tuple[float, float]:
+    """Two probabilities that do not fall; else `InputError`."""
+    try:
+        low, high = (check_number("edge", value, 0, 1) for value in edge)
+    except (TypeError, ValueError):
+        low, high = 1.0, 0.0
+    if low > high:
+        raise InputError(f"edge is two probabilities in [0, 1], the first not above the second; got {edge!r}")
+    return low, high
 
 
 def check_color(name: str, color: Any) -> tuple[int, int, int, int]:
