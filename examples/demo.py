@@ -47,7 +47,7 @@ class Stopwatch:
         return table
 
 
-def beach(height: int, width: int) -> np.ndarray:
+def evening_by_the_sea(height: int, width: int) -> np.ndarray:
     """A background that needs no licence: an evening sky over the sea."""
     rows = np.linspace(0, 1, height)[:, None]
     stops = np.array([0.0, 0.45, 0.62, 0.63, 1.0])
@@ -55,6 +55,9 @@ def beach(height: int, width: int) -> np.ndarray:
     sky = np.stack([np.interp(rows, stops, colors[:, c]) for c in range(3)], axis=-1)
     glow = np.exp(-(((np.arange(width) / width - 0.7) / 0.25) ** 2))[None, :, None] * 30
     return np.clip(sky + glow, 0, 255).astype(np.uint8)
+
+
+EVENING = evening_by_the_sea(720, 1280)
 
 
 def rendered(
@@ -76,14 +79,14 @@ def rendered(
     draw("skeleton", lambda: effects.draw_skeleton(image, poses))
     draw("mask", lambda: np.zeros_like(image) if mask is None else np.ascontiguousarray(mask[..., :3]))
     draw("blurred", lambda: effects.blur_background(image, people))
-    draw("replaced", lambda: effects.replace_background(image, people, beach(*image.shape[:2])))
+    draw("replaced", lambda: effects.replace_background(image, people, EVENING))
     return pictures, poses
 
 
 def keypoint_table(pose: posemask.Pose) -> Table:
     table = Table(title=f"33 keypoints (score of the person: {pose.score:.3f})")
     for column in ("keypoint", "x px", "y px", "z px", "visibility", "X m", "Y m", "Z m"):
-        table.add_column(column, justify="left" if column == "keypoint" else "right")
+        table.add_column(column, justify="left" if column == "keypoint" else "right", no_wrap=column == "keypoint")
     for keypoint, metres in zip(pose, pose.world, strict=True):
         place = (f"{value:.1f}" for value in (keypoint.x, keypoint.y, keypoint.z))
         table.add_row(keypoint.name, *place, f"{keypoint.score:.2f}", *(f"{value:+.2f}" for value in metres))
