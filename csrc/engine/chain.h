@@ -65,6 +65,37 @@ ENGINE_INLINE void last_convolution(const ChainStage& stage, const float* const*
   }
 }
 
+// 1x1 from 8 to 8 channels, all in registers: the general matrix kernel's calls would cost more than its work here.
+template <bool RESIDUAL>
+ENGINE_INLINE void mix_pixels(const ChainStage& stage, const float* in, const float* residual, float* out, int count) {
+  constexpr int TILE = 8;
+  for (int x = 0; x < count; x += TILE) {
+    const int left = count - x < TILE ? count - x : TILE;
+    const ptrdiff_t at = ptrdiff_t(x - (TILE - left)) * 8;  // the last tile overlaps the one before
+    V8 sums[TILE];
+    ENGINE_UNROLL for (int t = 0; t < TILE; ++t) sums[t] = V8::load(stage.project.bias);
+    ENGINE_UNROLL for (int k = 0; k < 8; ++k) {
+      const V8 w = V8::load(stage.project.weights + 8 * k);
+      ENGINE_UNROLL for (int t = 0; t < TILE; ++t) sums[t] = fma(V8::all(in[at + t * 8 + k]), w, sums[t]);
+    }
+    activate_all(sums, stage.project.activation);
+    if (RESIDUAL) {
+      ENGINE_UNROLL for (int t = 0; t < TILE; ++t) sums[t] = add(sums[t], V8::load(residual + at + t * 8));
+      activate_all(sums, stage.after);
+    }
+    ENGINE_UNROLL for (int t = 0; t < TILE; ++t) sums[t].store(out + at + t * 8);
+  }
+}
+
+ENGINE_NOINLINE void mix_row(const ChainStage& stage, const float* in, const float* residual, float* out) {
+  if (stage.project.inputs == 8 && stage.w >= 8) {
+    residual ? mix_pixels<true>(stage, in, residual, out, stage.w) : mix_pixels<false>(stage, in, residual, out, stage.w);
+  } else {
+    multiply_panel(stage.project, in, 8, 0, stage.w,
+                   Target{out, 0, 8, residual, stage.project.activation, stage.after});
+  }
+}
+
 // Makes the stage's rows up to and including `last`.
 void make_rows(Streams& s, int stage_index, int last) {
   if (stage_index < 0) return;
@@ -91,8 +122,7 @@ void make_rows(Streams& s, int stage_index, int last) {
     }
     depthwise_vector<V8, 8>(stage.depthwise, rows, stage.depthwise.weights, stage.depthwise.bias, s.spare, stage.w,
                             stage.w);
-    const Target target{out, 0, 8, stage.residual ? rows[1] : nullptr, stage.project.activation, stage.after};
-    multiply_panel(stage.project, s.spare, 8, 0, stage.w, target);
+    mix_row(stage, s.spare, stage.residual ? rows[1] : nullptr, out);
   }
 }
 

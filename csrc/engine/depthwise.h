@@ -34,8 +34,9 @@ ENGINE_INLINE void depthwise_tile(const float* const* rows, const float* weights
       ENGINE_UNROLL for (int t = 0; t < TILE; ++t) sums[t] = fma(in[t * STRIDE + kx], w, sums[t]);
     }
   }
+  activate_all(sums, activation);
   ENGINE_UNROLL for (int t = 0; t < TILE; ++t) {
-    if (!CHECKED || t < count) activate(sums[t], activation).store(out + ptrdiff_t(x + t) * LANES);
+    if (!CHECKED || t < count) sums[t].store(out + ptrdiff_t(x + t) * LANES);
   }
 }
 

@@ -25,6 +25,16 @@ ENGINE_INLINE V activate(V x, const Activation& activation) {
   return x;
 }
 
+template <class V, int N>
+ENGINE_INLINE void activate_all(V (&x)[N], const Activation& activation) {
+  if (activation.curve == Curve::clamp) {
+    const V low = V::all(activation.low), high = V::all(activation.high);
+    ENGINE_UNROLL for (int i = 0; i < N; ++i) x[i] = min(max(x[i], low), high);
+  } else if (activation.curve == Curve::hard_swish) {
+    ENGINE_UNROLL for (int i = 0; i < N; ++i) x[i] = activate(x[i], activation);
+  }
+}
+
 // Where a tile goes: pixels `lanes` floats apart, blocks of channels `block` floats apart, residual laid out the same.
 struct Target {
   float* data;
@@ -41,16 +51,31 @@ ENGINE_INLINE void finish(V sum, float* out, const float* residual, const Target
   sum.store(out);
 }
 
+// Activates, adds the residual and stores: KEPT vectors for each pixel.
+template <int KEPT, class V, int N>
+ENGINE_INLINE void finish_all(V (&sums)[N], ptrdiff_t offset, const Target& target) {
+  activate_all(sums, target.activation);
+  if (target.residual) {
+    ENGINE_UNROLL for (int i = 0; i < N; ++i) {
+      const float* residual = target.residual + offset + i / KEPT * target.lanes + i % KEPT * target.block;
+      sums[i] = add(sums[i], V::load(residual));
+    }
+    activate_all(sums, target.after);
+  }
+  ENGINE_UNROLL for (int i = 0; i < N; ++i)
+    sums[i].store(target.data + offset + i / KEPT * target.lanes + i % KEPT * target.block);
+}
+
 // PIXELS x (VECTORS * 16 + HALF * 8) outputs. STEP: floats between pixels of the source, 0: given by `step`.
 template <int PIXELS, int VECTORS, bool HALF, int STEP>
 ENGINE_NOINLINE void multiply_tile(const float* source, int step, const Segment* segments, int segment_count,
                                    const float* weights, int panel_width, const float* bias, ptrdiff_t offset,
                                    const Target& target) {
   constexpr int KEPT = VECTORS > 0 ? VECTORS : 1;
-  V16 sums[PIXELS][KEPT];
+  V16 sums[PIXELS * KEPT];
   V8 halves[PIXELS];
   ENGINE_UNROLL for (int p = 0; p < PIXELS; ++p) {
-    ENGINE_UNROLL for (int v = 0; v < VECTORS; ++v) sums[p][v] = V16::load(bias + 16 * v);
+    ENGINE_UNROLL for (int v = 0; v < VECTORS; ++v) sums[p * KEPT + v] = V16::load(bias + 16 * v);
     if (HALF) halves[p] = V8::load(bias + 16 * VECTORS);
   }
   const ptrdiff_t pitch = STEP ? STEP : step;
@@ -64,22 +89,13 @@ ENGINE_NOINLINE void multiply_tile(const float* source, int step, const Segment*
       weights += panel_width;
       ENGINE_UNROLL for (int p = 0; p < PIXELS; ++p) {
         const float x = a[p * pitch];
-        ENGINE_UNROLL for (int v = 0; v < VECTORS; ++v) sums[p][v] = fma(V16::all(x), w[v], sums[p][v]);
+        ENGINE_UNROLL for (int v = 0; v < VECTORS; ++v) sums[p * KEPT + v] = fma(V16::all(x), w[v], sums[p * KEPT + v]);
         if (HALF) halves[p] = fma(V8::all(x), half, halves[p]);
       }
     }
   }
-  ENGINE_UNROLL for (int p = 0; p < PIXELS; ++p) {
-    const ptrdiff_t at = offset + ptrdiff_t(p) * target.lanes;
-    ENGINE_UNROLL for (int v = 0; v < VECTORS; ++v) {
-      const ptrdiff_t place = at + v * target.block;
-      finish(sums[p][v], target.data + place, target.residual ? target.residual + place : nullptr, target);
-    }
-    if (HALF) {
-      const ptrdiff_t place = at + VECTORS * target.block;
-      finish(halves[p], target.data + place, target.residual ? target.residual + place : nullptr, target);
-    }
-  }
+  if (VECTORS) finish_all<KEPT>(sums, offset, target);
+  if (HALF) finish_all<1>(halves, offset + VECTORS * target.block, target);
 }
 
 using TileFunction = void (*)(const float*, int, const Segment*, int, const float*, int, const float*, ptrdiff_t,

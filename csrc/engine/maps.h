@@ -217,27 +217,50 @@ void run_resize(const engine::Resize& p, const Frame& frame) {
   });
 }
 
-// Between plain NHWC and blocks.
-void run_rearrange(const engine::Rearrange& p, const Frame& frame) {
-  const bool packs = p.output.lanes != 0;
-  const View& v = packs ? p.output : p.input;
-  const float* in = frame.at(p.input);
-  float* out = frame.at(p.output);
+// From plain NHWC to blocks.
+inline void pack_map(const View& v, const float* in, float* out, const Frame& frame) {
   each_row(v, frame, [&](int k, int y) {
     const int first = k * v.lanes, count = v.c - first < v.lanes ? v.c - first : v.lanes, active = v.active(k);
-    const ptrdiff_t blocked = k * v.block() + ptrdiff_t(y) * v.w * v.lanes, plain = ptrdiff_t(y) * v.w * v.c + first;
-    for (int x = 0; x < v.w; ++x) {
-      const ptrdiff_t b = blocked + ptrdiff_t(x) * v.lanes, n = plain + ptrdiff_t(x) * v.c;
-      if (packs) {
-        std::memcpy(out + b, in + n, size_t(count) * sizeof(float));
-        for (int c = count; c < active; ++c) out[b + c] = 0.0f;
-      } else if (count == 16) {
-        V16::load(in + b).store(out + n);
+    const float* from = in + ptrdiff_t(y) * v.w * v.c + first;
+    float* to = out + k * v.block() + ptrdiff_t(y) * v.w * v.lanes;
+    for (int x = 0; x < v.w; ++x, from += v.c, to += v.lanes) {
+      if (count == 16) {
+        V16::load(from).store(to);
       } else {
-        for (int c = 0; c < count; ++c) out[n + c] = in[b + c];
+        for (int c = 0; c < active; ++c) to[c] = c < count ? from[c] : 0.0f;
       }
     }
   });
+}
+
+// From blocks to plain NHWC. Whole vectors are stored; what one writes beyond its pixel the next pixel overwrites, so
+// the last pixel of a row is written by itself.
+inline void unpack_map(const View& v, const float* in, float* out, const Frame& frame) {
+  const bool alone = frame.threads == 1 || v.size() < 4096;
+  if (alone && frame.thread != 0) return;
+  const int begin = alone ? 0 : share(v.h, frame.thread, frame.threads);
+  const int end = alone ? v.h : share(v.h, frame.thread + 1, frame.threads);
+  const int last = v.blocks() - 1, rest = v.c - last * v.lanes;
+  for (int y = begin; y < end; ++y) {
+    const float* row = in + ptrdiff_t(y) * v.w * v.lanes;
+    float* to = out + ptrdiff_t(y) * v.w * v.c;
+    for (int x = 0; x < v.w; ++x, row += v.lanes, to += v.c) {
+      for (int k = 0; k < last; ++k) V16::load(row + k * v.block()).store(to + 16 * k);
+      const float* from = row + last * v.block();
+      if (v.c >= 8 && x + 1 < v.w && v.active(last) == 8) {
+        V8::load(from).store(to + 16 * last);
+      } else {
+        for (int c = 0; c < rest; ++c) to[16 * last + c] = from[c];
+      }
+    }
+  }
+}
+
+void run_rearrange(const engine::Rearrange& p, const Frame& frame) {
+  if (p.output.lanes)
+    pack_map(p.output, frame.at(p.input), frame.at(p.output), frame);
+  else
+    unpack_map(p.input, frame.at(p.input), frame.at(p.output), frame);
 }
 
 // Zeros around a map, and channels of zeros behind its own.

@@ -24,15 +24,15 @@ std::string kernel_of(const Layer& layer) {
 // Whether walking over the non-zero weights is faster than multiplying all: measured in docs/performance-engine.md.
 bool is_sparse(const Layer& layer, int pixels) {
   const size_t size = size_t(layer.outputs) * layer.inputs;
-  if (layer.inputs < 24 || layer.outputs < 32 || pixels < 32) return false;
+  if (layer.inputs < 24 || layer.outputs < 24 || pixels < 32) return false;
   size_t zeros = 0;
   for (size_t i = 0; i < size; ++i) zeros += layer.weights[i] == 0.0f;
   return zeros * 10 > size * 6;
 }
 
-constexpr int most_sparse_pixels = 1024;  // of a block: beyond it 16 channels of the map leave the second cache
+constexpr int most_sparse_pixels = 4096;  // of a block: beyond it 16 channels of the map leave the second cache
 
-constexpr int sparse_chunk = 96;  // inputs; 80 pixels of them fit into 32 KB
+constexpr int sparse_chunk = 112;  // inputs; 80 pixels of them fit into 32 KB
 
 bool has_row_limit(const Layer& layer) { return layer.kernel_h > 64; }
 
@@ -113,13 +113,14 @@ Sparse Plan::pack_sparse(const Layer& layer, int pixels) {
   s.outputs = layer.outputs;
   s.activation = layer.activation;
   s.chunks = (layer.inputs + sparse_chunk - 1) / sparse_chunk;
+  const int chunk_inputs = (layer.inputs + s.chunks - 1) / s.chunks;
   const int pitch = int(rounded(size_t(pixels)));
   std::vector<float> values;
   std::vector<int32_t> offsets, starts;
   for (int chunk = 0; chunk < s.chunks; ++chunk) {
     for (int n = 0; n < layer.outputs; ++n) {
       starts.push_back(int32_t(values.size()));
-      for (int k = chunk * sparse_chunk; k < std::min(layer.inputs, (chunk + 1) * sparse_chunk); ++k) {
+      for (int k = chunk * chunk_inputs; k < std::min(layer.inputs, (chunk + 1) * chunk_inputs); ++k) {
         const float w = layer.weights[size_t(n) * layer.inputs + k];
         if (w == 0.0f) continue;
         values.push_back(w);
