@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .camera import Camera, open_camera
-    from .outputs import PendingFile, pending_file
+    from .outputs import PendingFile, pending_file, refuse_to_overwrite
     from .pictures import MAX_PIXELS, read_image
-    from .video import Video, is_video, read_video
+    from .video import PICTURE_INPUTS, VIDEO_INPUTS, Video, is_video, read_video
     from .video_file import VIDEO_SUFFIXES
     from .write_picture import PICTURE_SUFFIXES, write_image
     from .write_video import VideoWriter
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 _ROOM_OF = {
     "Camera": "camera",
     "MAX_PIXELS": "pictures",
+    "PICTURE_INPUTS": "video",
     "PICTURE_SUFFIXES": "write_picture",
     "PendingFile": "outputs",
+    "VIDEO_INPUTS": "video",
     "VIDEO_SUFFIXES": "video_file",
     "Video": "video",
     "VideoWriter": "write_video",
@@ -31,12 +33,15 @@ _ROOM_OF = {
     "pending_file": "outputs",
     "read_image": "pictures",
     "read_video": "video",
+    "refuse_to_overwrite": "outputs",
     "write_image": "write_picture",
 }
 
 __all__ = [
     "MAX_PIXELS",
+    "PICTURE_INPUTS",
     "PICTURE_SUFFIXES",
+    "VIDEO_INPUTS",
     "VIDEO_SUFFIXES",
     "Camera",
     "PendingFile",
@@ -47,6 +52,7 @@ __all__ = [
     "pending_file",
     "read_image",
     "read_video",
+    "refuse_to_overwrite",
     "write_image",
 ]
 

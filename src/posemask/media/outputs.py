@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 
-__all__ = ["PendingFile", "PendingFolder", "output_errors", "pending_file"]
+__all__ = ["PendingFile", "PendingFolder", "output_errors", "pending_file", "refuse_to_overwrite"]
 
 
 class PendingFile:
@@ -30,14 +30,14 @@ class PendingFile:
         self.temporary = _beside(self.path)
         self._overwrite = overwrite
         with output_errors(self.path):
-            self._refuse_to_overwrite()
+            refuse_to_overwrite(self.path, overwrite=overwrite)
             self.temporary.touch(exist_ok=False)
 
     def commit(self) -> None:
         """The file is complete: give it its name."""
         try:
             with output_errors(self.path):
-                self._refuse_to_overwrite()  # it may have come to be in the meantime
+                refuse_to_overwrite(self.path, overwrite=self._overwrite)  # it may have come to be in the meantime
                 self.temporary.replace(self.path)
         finally:
             self.discard()
@@ -46,12 +46,6 @@ class PendingFile:
         """Remove what was written; nothing happens after `commit`, or a second time."""
         with suppress(OSError):
             self.temporary.unlink(missing_ok=True)
-
-    def _refuse_to_overwrite(self) -> None:
-        if self.path.is_dir():
-            raise OutputError(f"cannot write {self.path}: it is a folder; name a file in it")
-        if not self._overwrite and self.path.exists():
-            raise OutputError(f"{self.path} is there already and was kept; overwrite replaces it")
 
 
 class PendingFolder:
@@ -89,6 +83,14 @@ class PendingFolder:
             raise OutputError(f"cannot write a folder {self.path}: there is a file of that name")
         if not self._overwrite and self.path.is_dir() and any(self.path.iterdir()):
             raise OutputError(f"{self.path} is a folder with files in it and was kept; overwrite replaces files in it")
+
+
+def refuse_to_overwrite(path: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` if `path` is a folder, or if there is a file already and `overwrite` is False."""
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
+    if not overwrite and path.exists():
+        raise OutputError(f"{path} is there already and was kept; overwrite replaces it")
 
 
 @contextmanager

@@ -18,16 +18,18 @@ from .container import ColorTags, ContainerSource, open_container
 from .pictures import MAX_PIXELS, open_picture
 from .timeline import Timeline
 
-__all__ = ["Video", "is_video", "read_video"]
+__all__ = ["PICTURE_INPUTS", "VIDEO_INPUTS", "Video", "is_video", "read_video"]
 
-_VIDEO_SUFFIXES = frozenset(
+VIDEO_INPUTS = frozenset(
     {".3g2", ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv",
      ".ts", ".vob", ".webm", ".wmv"}
 )  # fmt: skip
-_PICTURE_SUFFIXES = frozenset(
+PICTURE_INPUTS = frozenset(
     {".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".j2k", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm",
      ".psd", ".qoi", ".tga", ".tif", ".tiff", ".webp"}
 )  # fmt: skip
+"""Suffixes of files that are likely to be read as videos, and as pictures."""
+
 _LIKELY_RATE = 30.0  # frames per second where a file does not say
 
 
@@ -188,13 +190,13 @@ def is_video(path: str | os.PathLike[str]) -> bool:
     neither can read counts as what its name suggests, so that the reader says what is wrong with it.
     """
     suffix = Path(path).suffix.lower()
-    if suffix in _VIDEO_SUFFIXES:
+    if suffix in VIDEO_INPUTS:
         return True
     try:
         with open_picture(path, max_pixels=MAX_PIXELS) as image:
             return is_animation(image)
     except ImageError:
-        return suffix not in _PICTURE_SUFFIXES
+        return suffix not in PICTURE_INPUTS
 
 
 def _resolve(source: str | os.PathLike[str] | bytes | IO[bytes]) -> tuple[str | IO[bytes], Path | None, str]:

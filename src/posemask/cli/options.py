@@ -1,0 +1,153 @@
+"""Options that several commands take, as the types of their parameters, and the models that they choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..api import PoseDetector
+    from ..results import Segmentation
+
+__all__ = [
+    "Device",
+    "Edge",
+    "End",
+    "Frames",
+    "Inputs",
+    "MaxPoses",
+    "NoSmooth",
+    "Output",
+    "Overwrite",
+    "PeopleModel",
+    "PoseModel",
+    "Quiet",
+    "Runtime",
+    "Start",
+    "Threads",
+    "parse_edge",
+    "people_finder",
+    "pose_detector",
+]
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Pictures, videos, folders, patterns; - for standard input.")
+]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PATH", help="A file, or a folder; beside the input if not given."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Start = Annotated[float, typer.Option(min=0.0, metavar="SECONDS", help="Begin a video here.")]
+End = Annotated[float | None, typer.Option(min=0.0, metavar="SECONDS", help="Stop a video here.")]
+Frames = Annotated[bool, typer.Option("--frames", help="Write a video as a folder of PNG files.")]
+Runtime = Annotated[str, typer.Option(help="What runs the networks; see `posemask doctor`.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, or auto.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads for the networks.")]
+MaxPoses = Annotated[int, typer.Option(min=1, help="How many people to look for with BlazePose.")]
+NoSmooth = Annotated[bool, typer.Option("--no-smooth", help="Do not smooth over time in videos.")]
+
+
+class PoseType(str, Enum):
+    """BlazePose's networks."""
+
+    lite = "lite"
+    full = "full"
+    heavy = "heavy"
+
+
+class PeopleType(str, Enum):
+    """Models that find the pixels of people."""
+
+    general = "general"
+    landscape = "landscape"
+    blazepose = "blazepose"
+    bodypix = "bodypix"
+
+
+PoseModel = Annotated[PoseType, typer.Option(help="Faster, or more exact.")]
+PeopleModel = Annotated[
+    PeopleType,
+    typer.Option(
+        help="Selfie Segmentation for people near the camera (general; landscape is faster), "
+        "BlazePose for one person at any distance, BodyPix for many."
+    ),
+]
+Edge = Annotated[
+    str, typer.Option(metavar="LOW,HIGH", help="Probabilities in [0, 1] between which people fade into the background.")
+]
+
+
+def pose_detector(
+    model: PoseType, *, smooth: bool, masks: bool = False, runtime: str, device: str, threads: int | None
+) -> PoseDetector:
+    """BlazePose; a bar shows the fetch of its weights if they are not there."""
+    from .. import create_detector
+    from ..models.blazepose import MODEL_TYPES
+
+    spec = MODEL_TYPES[model.value]
+    _fetch(spec.detector, spec.landmarks)
+    return create_detector(
+        "blazepose",
+        model_type=model.value,
+        enable_smoothing=smooth,
+        enable_segmentation=masks,
+        smooth_segmentation=smooth,
+        runtime=runtime,
+        device=device,
+        threads=threads,
+    )
+
+
+Find = Callable[[Any, float | None], Sequence["Segmentation"]]
+"""A picture (H, W, 3) uint8 RGB and its time in seconds, or None -> the people in it."""
+
+
+def people_finder(
+    model: PeopleType, *, max_poses: int, smooth: bool, runtime: str, device: str, threads: int | None
+) -> tuple[Find, Callable[[], None]]:
+    """What finds the pixels of people, and how it is made to forget a video."""
+    from .. import create_segmenter
+    from ..models.bodypix import BodyPixSpec
+    from ..models.selfie import MODEL_TYPES
+
+    place: dict[str, Any] = {"runtime": runtime, "device": device, "threads": threads}
+    if model is PeopleType.blazepose:
+        detector = pose_detector(PoseType.full, smooth=smooth, masks=True, **place)
+
+        def find(image: Any, time: float | None) -> Sequence[Segmentation]:
+            poses = detector.estimate_poses(image, timestamp=time, max_poses=max_poses)
+            return [pose.segmentation for pose in poses if pose.segmentation is not None]
+
+        return find, detector.reset
+    if model is PeopleType.bodypix:
+        _fetch(BodyPixSpec().weights)
+        segmenter = create_segmenter("bodypix", **place)
+    else:
+        _fetch(MODEL_TYPES[model.value].weights)
+        segmenter = create_segmenter("selfie_segmentation", model_type=model.value, smooth_segmentation=smooth, **place)
+    return lambda image, time: segmenter.segment_people(image, timestamp=time), segmenter.reset
+
+
+def parse_edge(text: str) -> tuple[float, float]:
+    """Two numbers with a comma between."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--edge must be two probabilities such as 0.4,0.9, got {text!r}") from None
+    return low, high
+
+
+def _fetch(*names: str) -> None:
+    from .. import weights
+    from .console import fetch_bar
+
+    with fetch_bar() as progress:
+        for name in names:
+            weights.path(name, progress)
