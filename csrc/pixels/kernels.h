@@ -25,6 +25,20 @@ struct BlurPlan {
     float weights[kMaxBlurRadius + 1];
 };
 
+// One axis of a picture resampled: pixel i is the sum of `count` pixels from first[i] on, with weights[i * count ...].
+struct AxisTaps {
+    int count;
+    const int* first;
+    const float* weights;
+};
+
+// A heat map (height, width, count) of `count` landmarks in a crop of crop_size x crop_size pixels; the window's side is odd.
+constexpr int kMaxHeatmapWindow = 15;
+struct HeatmapShape {
+    int height, width, count, window;
+    float crop_size, least_confidence;
+};
+
 struct Kernels {
     const char* name;
 
@@ -53,8 +67,19 @@ struct Kernels {
     void (*blend_blurred)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, bool masked, const BlurPlan& plan,
                           void* scratch, Plane<std::uint8_t> out);
 
+    // `scratch` has as many floats as a row of the image.
+    void (*resize_u8)(Plane<const std::uint8_t> image, int channels, const AxisTaps& down, const AxisTaps& across, float* scratch,
+                      Plane<std::uint8_t> out);
+    void (*resize_f32)(Plane<const float> plane, const AxisTaps& down, const AxisTaps& across, float* scratch, Plane<float> out);
+
+    // Lines (x0, y0, x1, y1) with round ends, colours (r, g, b) and widths in pixels, each over those before.
+    void (*draw_lines)(Plane<std::uint8_t> image, const float* xyxy, const std::uint8_t* colors, const float* widths, int count);
+
     void (*to_bytes)(const float* values, std::size_t count, std::uint8_t* out);  // round(255 * value)
     void (*sigmoid)(const float* in, float* out, std::size_t count);
+    // Landmarks (count, 5) with x, y first, in pixels of the crop; xy (count, 2).
+    void (*refine)(const float* landmarks, const float* heatmap, const HeatmapShape& shape, float* xy);
+    void (*blend_masks)(const float* current, const float* previous, float ratio, std::size_t count, float* out);
 };
 
 }  // namespace posemask

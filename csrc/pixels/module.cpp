@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "axis.h"
 #include "blur_plan.h"
 #include "dispatch.h"
 #include "sampling.h"
@@ -34,6 +35,17 @@ Plane<T> plane(const nb::ndarray<T, Rest...>& array) {
 template <class Out>
 std::array<double, 9> matrix_of(const Map& image_from_crop, const Out& out) {
     return sampling_matrix(image_from_crop.data(), static_cast<int>(out.shape(0)), static_cast<int>(out.shape(1)));
+}
+
+template <class T>
+void resize(Plane<const T> image, int channels, bool area, Plane<T> out) {
+    const Axis down = make_axis(image.height, out.height, area), across = make_axis(image.width, out.width, area);
+    std::vector<float> scratch(static_cast<std::size_t>(image.width) * channels);
+    if constexpr (std::is_same_v<T, float>) {
+        kernels().resize_f32(image, down.taps(), across.taps(), scratch.data(), out);
+    } else {
+        kernels().resize_u8(image, channels, down.taps(), across.taps(), scratch.data(), out);
+    }
 }
 
 Border border_of(bool replicate) { return replicate ? Border::replicate : Border::zero; }
@@ -98,6 +110,12 @@ NB_MODULE(_pixels, m) {
         kernels().blend_blurred(from, plane(alpha), masked, plan, scratch_for(from.width, plan), plane(out));
     }, no_gil);
 
+    m.def("resize_picture", [](ConstPicture image, bool area, Picture out) {
+        resize(plane(image), static_cast<int>(image.shape(2)), area, plane(out));
+    }, no_gil);
+    m.def("resize_u8", [](ConstBytes image, bool area, Bytes out) { resize(plane(image), 1, area, plane(out)); }, no_gil);
+    m.def("resize_f32", [](ConstFloats image, bool area, Floats out) { resize(plane(image), 1, area, plane(out)); }, no_gil);
+
     using Contiguous = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
     using ConstContiguous = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
     m.def("to_bytes", [](ConstContiguous values, nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu> out) {
@@ -105,5 +123,18 @@ NB_MODULE(_pixels, m) {
     }, no_gil);
     m.def("sigmoid", [](ConstContiguous values, Contiguous out) {
         kernels().sigmoid(values.data(), out.data(), values.size());
+    }, no_gil);
+    m.def("blend_masks", [](ConstContiguous current, ConstContiguous previous, float ratio, Contiguous out) {
+        kernels().blend_masks(current.data(), previous.data(), ratio, current.size(), out.data());
+    }, no_gil);
+    m.attr("max_window") = kMaxHeatmapWindow;
+    m.def("refine", [](ConstContiguous landmarks, ConstContiguous heatmap, int window, float crop_size, float least_confidence,
+                       Contiguous xy) {
+        const auto side = [&](int axis) { return static_cast<int>(heatmap.shape(axis)); };
+        kernels().refine(landmarks.data(), heatmap.data(), {side(0), side(1), side(2), window, crop_size, least_confidence}, xy.data());
+    }, no_gil);
+    m.def("draw_lines", [](Picture image, ConstContiguous xyxy, nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu> colors,
+                           ConstContiguous widths) {
+        kernels().draw_lines(plane(image), xyxy.data(), colors.data(), widths.data(), static_cast<int>(widths.size()));
     }, no_gil);
 }

@@ -240,24 +240,4 @@ void paste_u8(Plane<const float> mask, const double map[6], Border border, Plane
     paste(mask, map, border, out);
 }
 
-// 1 / (1 + exp(-x)), off by at most 3e-7: exp as 2^n * polynomial, the same bits on every machine.
-void sigmoid(const float* in, float* out, std::size_t count) {
-    for (std::size_t i = 0; i < count; i++) {
-        const float x = clamp(-in[i], -87.0f, 87.0f);
-        const std::int32_t n = floor_to_int(x * 1.44269504f + 0.5f);
-        const float r = (x - static_cast<float>(n) * 0.693359375f) + static_cast<float>(n) * 2.12194440e-4f;
-        float p = 1.9875691500e-4f;
-        p = p * r + 1.3981999507e-3f;
-        p = p * r + 8.3334519073e-3f;
-        p = p * r + 4.1665795894e-2f;
-        p = p * r + 1.6666665459e-1f;
-        p = p * r + 5.0000001201e-1f;
-        p = p * r * r + r + 1.0f;
-        const std::int32_t bits = (n + 127) << 23;
-        float power;
-        std::memcpy(&power, &bits, sizeof power);
-        out[i] = 1.0f / (1.0f + p * power);
-    }
-}
-
 }  // namespace posemask::POSEMASK_LEVEL

@@ -21,11 +21,17 @@ std::size_t blur_scratch(int, const BlurPlan&);
 void blur_u8(ConstBytes, int, const BlurPlan&, Border, void*, Bytes);
 void blur_f32(ConstFloats, const BlurPlan&, Border, void*, Floats);
 void blend_blurred(ConstBytes, ConstBytes, bool, const BlurPlan&, void*, Bytes);
+void resize_u8(ConstBytes, int, const AxisTaps&, const AxisTaps&, float*, Bytes);
+void resize_f32(ConstFloats, const AxisTaps&, const AxisTaps&, float*, Floats);
+void draw_lines(Bytes, const float*, const std::uint8_t*, const float*, int);
 void to_bytes(const float*, std::size_t, std::uint8_t*);
 void sigmoid(const float*, float*, std::size_t);
+void refine(const float*, const float*, const HeatmapShape&, float*);
+void blend_masks(const float*, const float*, float, std::size_t, float*);
 
 extern const Kernels kernels;
-const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL), crop_u8,  crop_f32, paste_f32,     paste_u8, blend, join_alpha,
-                         blur_scratch,                  blur_u8, blur_f32, blend_blurred, to_bytes, sigmoid};
+const Kernels kernels = {
+    POSEMASK_TEXT(POSEMASK_LEVEL), crop_u8,   crop_f32,   paste_f32,  paste_u8, blend,   join_alpha, blur_scratch, blur_u8, blur_f32,
+    blend_blurred,                 resize_u8, resize_f32, draw_lines, to_bytes, sigmoid, refine,     blend_masks};
 
 }  // namespace posemask::POSEMASK_LEVEL

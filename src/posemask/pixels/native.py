@@ -27,10 +27,15 @@ except ImportError as error:  # pragma: no cover - a broken installation
 __all__ = [
     "blend",
     "blend_blurred",
+    "blend_masks",
     "blur",
     "crop",
+    "draw_discs",
+    "draw_lines",
     "join_alpha",
     "paste",
+    "refine_heatmap",
+    "resize",
     "sigmoid",
 ]
 
@@ -125,12 +130,45 @@ def paste(
     return out
 
 
+def resize(
+    image: AnyArray,
+    size_hw: tuple[int, int],
+    *,
+    method: Literal["linear", "area"] = "linear",
+    out: AnyArray | None = None,
+) -> AnyArray:
+    """Resample a picture or a mask to another size; both grids cover the same area (half-pixel centres).
+
+    Args:
+        image: (H, W, 3) or (H, W, 4) uint8, or (H, W) uint8 or float32.
+        size_hw: the new height and width.
+        method: "linear" interpolates between the nearest pixels, with the edge repeated, as ``cv2.resize`` does; "area"
+            is the mean over what a new pixel covers, and linear along an axis that is enlarged.
+        out: array of the new size and the image's type to write to.
+
+    Returns:
+        `out`, or a new array.
+
+    Raises:
+        ImageError: the image is none of these.
+        InputError: another argument cannot be used.
+    """
+    if method not in ("linear", "area"):
+        raise InputError(f'method must be "linear" or "area", got {method!r}')
+    picture = isinstance(image, np.ndarray) and image.ndim == 3
+    array: AnyArray = _picture(image, "image", (3, 4)) if picture else _plane(image, "image", _UINT8, _FLOAT32)
+    out = _output(out, (*_size(size_hw), *array.shape[2:]), array.dtype)
+    run = _pixels.resize_picture if picture else _pixels.resize_u8 if array.dtype == _UINT8 else _pixels.resize_f32
+    run(array, method == "area", out)
+    return out
+
+
 def blur(image: AnyArray, sigma: float, *, border: Border = "replicate", out: AnyArray | None = None) -> AnyArray:
     """Blur a picture or a mask with a Gaussian.
 
     From sigma = 3 on, pixels are averaged over cells of 2, 4, 8 or 16 pixels first and the blurred cells interpolated
-    linearly; docs/performance-pixels.md gives the measured difference to the exact Gaussian (at most 2 levels of 255 on
-    photographs). Taps beyond 3 sigma are left out.
+    linearly: on photographs that is 0.25 to 0.6 levels of 255 from the exact Gaussian on average, and 5 at the worst
+    pixel (docs/performance-pixels.md). Taps beyond 3 sigma are left out.
 
     Args:
         image: (H, W, 3) uint8, or (H, W) uint8 or float32.
@@ -145,18 +183,16 @@ def blur(image: AnyArray, sigma: float, *, border: Border = "replicate", out: An
         ImageError: the image is none of these.
         InputError: another argument cannot be used.
     """
-    if not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
-        raise ImageError(f"image must be (H, W, 3) uint8, (H, W) uint8 or (H, W) float32, got {_describe(image)}")
-    picture = image.ndim == 3
-    image = _picture(image, "image") if picture else _plane(image, "image", _FLOAT32, _UINT8)
-    out = _output(out, image.shape, image.dtype)
+    picture = isinstance(image, np.ndarray) and image.ndim == 3
+    array: AnyArray = _picture(image, "image") if picture else _plane(image, "image", _UINT8, _FLOAT32)
+    out = _output(out, array.shape, array.dtype)
     replicate = _replicates(border)
     if sigma == 0:
-        np.copyto(out, image)
+        np.copyto(out, array)
         return out
     _check_sigma(sigma)
-    run = _pixels.blur_picture if picture else _pixels.blur_u8 if image.dtype == _UINT8 else _pixels.blur_f32
-    run(image, sigma, replicate, out)
+    run = _pixels.blur_picture if picture else _pixels.blur_u8 if array.dtype == _UINT8 else _pixels.blur_f32
+    run(array, sigma, replicate, out)
     return out
 
 
@@ -225,20 +261,112 @@ def join_alpha(image: AnyArray, alpha: AnyArray, *, out: AnyArray | None = None)
 def sigmoid(logits: AnyArray, *, out: AnyArray | None = None) -> AnyArray:
     """1 / (1 + exp(-x)) of a float32 array of any shape, within 3e-7; `out` may be the input itself."""
     logits = np.ascontiguousarray(logits, np.float32)
-    if out is None:
-        out = np.empty_like(logits)
-    if out.shape != logits.shape or out.dtype != np.float32 or not out.flags.c_contiguous or not out.flags.writeable:
-        raise InputError(f"out must be a writeable, contiguous float32 array of shape {logits.shape}")
+    out = _contiguous_output(out, logits)
     _pixels.sigmoid(logits, out)
     return out
 
 
-def _picture(image: AnyArray, name: str) -> Bytes:
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != _UINT8:
-        raise ImageError(f"{name} must be a (H, W, 3) uint8 numpy array, got {_describe(image)}")
-    if 0 in image.shape:
-        raise ImageError(f"{name} has no pixels: its shape is {image.shape}")
-    return image if image.strides[1:] == (3, 1) else np.ascontiguousarray(image)
+def blend_masks(current: AnyArray, previous: AnyArray, *, ratio: float = 0.7, out: AnyArray | None = None) -> AnyArray:
+    """Mix the mask before into a new one where the new one is unsure: `posemask.numbers.filters.blend_masks`.
+
+    Args:
+        current, previous: float32 probabilities of the same shape.
+        ratio: how much of the mask before to take where the new one knows nothing.
+        out: array like them to write to; may be one of them.
+    """
+    current, previous = np.ascontiguousarray(current, np.float32), np.ascontiguousarray(previous, np.float32)
+    if current.shape != previous.shape:
+        raise InputError(f"the masks differ in shape: {current.shape} and {previous.shape}")
+    out = _contiguous_output(out, current)
+    _pixels.blend_masks(current, previous, ratio, out)
+    return out
+
+
+def refine_heatmap(
+    landmarks: AnyArray, heatmap: AnyArray, *, kernel: int = 7, min_confidence: float = 0.5, crop_size: int = 256
+) -> Floats:
+    """Move each landmark to the centre of mass of its heat map around it.
+
+    `posemask.numbers.landmarks.refine_landmarks` says how; this works on the network's raw outputs.
+
+    Args:
+        landmarks: K * 5 float32 values of any shape: x, y (pixels of the crop) and three more for each landmark.
+        heatmap: (h, w, K) float32 logits, or (1, h, w, K).
+        kernel: side of the window in cells, odd.
+        min_confidence: a landmark whose window nowhere reaches this probability stays.
+        crop_size: side of the crop in pixels, which the heat map covers.
+
+    Returns:
+        (K, 2) float32, pixels of the crop.
+    """
+    landmarks, heatmap = np.ascontiguousarray(landmarks, np.float32), np.ascontiguousarray(heatmap, np.float32)
+    if heatmap.ndim == 4 and heatmap.shape[0] == 1:
+        heatmap = heatmap[0]
+    if heatmap.ndim != 3 or landmarks.size != 5 * heatmap.shape[-1]:
+        raise InputError(
+            f"expected 5 K landmark values and a (h, w, K) heat map, got {landmarks.shape} and {heatmap.shape}"
+        )
+    if kernel % 2 == 0 or not 1 <= kernel <= _pixels.max_window:
+        raise InputError(f"kernel must be an odd number of at most {_pixels.max_window}, got {kernel!r}")
+    xy = np.empty((heatmap.shape[2], 2), np.float32)
+    _pixels.refine(landmarks, heatmap, kernel, crop_size, min_confidence, xy)
+    return xy
+
+
+def draw_lines(image: AnyArray, xyxy: npt.ArrayLike, colors: npt.ArrayLike, widths: npt.ArrayLike) -> AnyArray:
+    """Draw smooth lines with round ends into a picture.
+
+    Args:
+        image: (H, W, 3) uint8, writeable, rows contiguous; is drawn on.
+        xyxy: (N, 4), both ends of each line in pixels. A line with an end that is not finite is left out.
+        colors: (N, 3) or (3,), values in 0..255, in the picture's order.
+        widths: (N,) or one number, in pixels.
+
+    Returns:
+        The image.
+    """
+    _output(image, _picture(image, "image").shape, _UINT8)
+    ends = np.ascontiguousarray(xyxy, np.float32)
+    if ends.ndim != 2 or ends.shape[1] != 4:
+        raise InputError(f"xyxy must be (N, 4), got {ends.shape}")
+    palette = np.asarray(colors)
+    if palette.size and not (palette.min() >= 0 and palette.max() <= 255):
+        raise InputError(f"colors must be in 0..255, got {palette.min()} to {palette.max()}")
+    if len(ends):
+        palette = _repeated(palette, (len(ends), 3), np.uint8)
+        _pixels.draw_lines(image, ends, palette, _repeated(widths, len(ends), np.float32))
+    return image
+
+
+def draw_discs(image: AnyArray, xy: npt.ArrayLike, colors: npt.ArrayLike, radii: npt.ArrayLike) -> AnyArray:
+    """Draw smooth discs into a picture: `draw_lines` of no length.
+
+    Args:
+        image: (H, W, 3) uint8, writeable, rows contiguous; is drawn on.
+        xy: (N, 2), the centres in pixels. A disc whose centre is not finite is left out.
+        colors: (N, 3) or (3,), values in 0..255, in the picture's order.
+        radii: (N,) or one number, in pixels.
+
+    Returns:
+        The image.
+    """
+    centres = np.asarray(xy, np.float32)
+    if centres.ndim != 2 or centres.shape[1] != 2:
+        raise InputError(f"xy must be (N, 2), got {centres.shape}")
+    return draw_lines(image, np.concatenate([centres, centres], axis=1), colors, 2 * np.asarray(radii, np.float32))
+
+
+def _picture(image: AnyArray, name: str, channels: tuple[int, ...] = (3,)) -> Bytes:
+    if (
+        not isinstance(image, np.ndarray)
+        or image.ndim != 3
+        or image.shape[2] not in channels
+        or image.dtype != _UINT8
+        or not image.size
+    ):
+        wanted = " or ".join(f"(H, W, {count})" for count in channels)
+        raise ImageError(f"{name} must be a {wanted} uint8 numpy array that is not empty, got {_describe(image)}")
+    return image if image.strides[1:] == (image.shape[2], 1) else np.ascontiguousarray(image)
 
 
 def _plane(array: AnyArray, name: str, *dtypes: np.dtype[Any]) -> AnyArray:
@@ -320,6 +448,32 @@ def _output(out: AnyArray | None, shape: tuple[int, ...], *dtypes: np.dtype[Any]
             f"out must be a writeable {shape} array of {_names(dtypes)} whose rows are contiguous, got {_describe(out)}"
         )
     return out
+
+
+def _contiguous_output(out: AnyArray | None, like: AnyArray) -> AnyArray:
+    if out is None:
+        return np.empty_like(like)
+    if (
+        not isinstance(out, np.ndarray)
+        or out.shape != like.shape
+        or out.dtype != like.dtype
+        or not out.flags.c_contiguous
+        or not out.flags.writeable
+    ):
+        raise InputError(
+            f"out must be a writeable, contiguous {like.dtype} array of shape {like.shape}, got {_describe(out)}"
+        )
+    return out
+
+
+def _repeated(values: npt.ArrayLike, shape: int | tuple[int, ...], dtype: type[np.generic]) -> AnyArray:
+    """One value for all, or one each."""
+    try:
+        return np.ascontiguousarray(np.broadcast_to(np.asarray(values), shape), dtype)
+    except ValueError as error:
+        raise InputError(
+            f"expected values that can be repeated to the shape {shape}, got {np.shape(values)}"
+        ) from error
 
 
 def _names(dtypes: tuple[np.dtype[Any], ...]) -> str:
