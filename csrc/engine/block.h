@@ -59,8 +59,8 @@ void run_block_by_rows(const Block& b, const Frame& frame) {
   const Depthwise& d = b.depthwise;
   const int lanes = b.wide.lanes, blocks = b.wide.blocks(), width = b.wide.w, out_width = b.output.w;
   const int reach = (d.kernel_h - 1) * d.dilation_h + 1, slots = (b.rows - 1) * d.stride_h + reach;
-  const int begin = share(b.output.h, frame.thread, frame.threads);
-  const int end = share(b.output.h, frame.thread + 1, frame.threads);
+  const int begin = share(b.output.h, frame.part, frame.parts);
+  const int end = share(b.output.h, frame.part + 1, frame.parts);
   const int panels = (blocks + 1) / 2;
 
   // Scratch: zeros | ring | depthwise rows | rows of the stem's input.
@@ -105,18 +105,23 @@ void run_block_by_rows(const Block& b, const Frame& frame) {
   }
 }
 
+// Phase 0: expansion and depthwise; phase 1: projection.
 void run_block_by_channels(const Block& b, const Frame& frame) {
   const Depthwise& d = b.depthwise;
   const int lanes = b.wide.lanes, blocks = b.wide.blocks(), width = b.wide.w;
   const int panels = (blocks + 1) / 2;
   const ptrdiff_t wide_block = b.wide.block();
+  const View& middle = b.projects ? b.middle : b.output;
+  if (frame.phase == 1) {
+    multiply_shared(b.project, frame.at(middle), lanes, middle.h * middle.w, block_target(b, frame), frame);
+    return;
+  }
   float* zeros = frame.scratch;
   float* wide = zeros + ptrdiff_t(width) * lanes;
   std::memset(zeros, 0, size_t(width) * lanes * sizeof(float));
 
-  const View& middle = b.projects ? b.middle : b.output;
-  const int first_panel = share(panels, frame.thread, frame.threads);
-  const int last_panel = share(panels, frame.thread + 1, frame.threads);
+  const int first_panel = share(panels, frame.part, frame.parts);
+  const int last_panel = share(panels, frame.part + 1, frame.parts);
   for (int panel = first_panel; panel < last_panel; ++panel) {
     const float* base = b.expands ? wide : frame.at(b.input) + 2 * panel * wide_block;
     if (b.expands) {
@@ -133,9 +138,6 @@ void run_block_by_channels(const Block& b, const Frame& frame) {
       }
     }
   }
-  if (!b.projects) return;
-  frame.barrier();
-  multiply_shared(b.project, frame.at(b.middle), lanes, middle.h * middle.w, block_target(b, frame), frame);
 }
 
 void run_block(const Block& b, const Frame& frame) {

@@ -139,8 +139,8 @@ void run_chain(const Chain& chain, const Frame& frame) {
   s.zeros = memory;
   s.spare = memory + ptrdiff_t(widest) * 8;
 
-  const int begin = share(chain.output.h, frame.thread, frame.threads);
-  const int end = share(chain.output.h, frame.thread + 1, frame.threads);
+  const int begin = share(chain.output.h, frame.part, frame.parts);
+  const int end = share(chain.output.h, frame.part + 1, frame.parts);
   if (begin == end) return;
   for (int i = chain.count - 1, first = begin; i >= 0; --i) {
     s.next[i] = first;

@@ -17,21 +17,21 @@ ENGINE_INLINE Target target_of(float* data, const View& view, const Activation& 
   return {data, view.block(), view.lanes, nullptr, activation, Activation{}};
 }
 
-// Splits the pixels among the threads, or the panels where there are few pixels.
+// The part's share of the pixels, or of the panels where there are few pixels.
 inline void multiply_shared(const Matrix& matrix, const float* source, int step, int pixels, const Target& target,
                             const Frame& frame) {
   const int panels = matrix.panels();
-  if (frame.threads == 1) {
+  if (frame.parts == 1) {
     multiply(matrix, source, step, 0, panels, pixels, target);
-  } else if (pixels >= 4 * frame.threads * most_pixels || panels < frame.threads) {
-    const int begin = share(pixels, frame.thread, frame.threads), end = share(pixels, frame.thread + 1, frame.threads);
+  } else if (pixels >= 4 * frame.parts * most_pixels || panels < frame.parts) {
+    const int begin = share(pixels, frame.part, frame.parts), end = share(pixels, frame.part + 1, frame.parts);
     Target moved = target;
     moved.data += ptrdiff_t(begin) * target.lanes;
     if (moved.residual) moved.residual += ptrdiff_t(begin) * target.lanes;
     multiply(matrix, source + ptrdiff_t(begin) * step, step, 0, panels, end - begin, moved);
   } else {
-    multiply(matrix, source, step, share(panels, frame.thread, frame.threads),
-             share(panels, frame.thread + 1, frame.threads), pixels, target);
+    multiply(matrix, source, step, share(panels, frame.part, frame.parts),
+             share(panels, frame.part + 1, frame.parts), pixels, target);
   }
 }
 
@@ -76,12 +76,12 @@ inline void gather_rows(const Convolution& c, const float* input, int y, float* 
 }
 
 void run_convolution(const Convolution& c, const Frame& frame) {
-  const bool by_rows = c.output.h >= 4 * frame.threads;
+  const bool by_rows = c.output.h >= 4 * frame.parts;
   const int panels = c.matrix.panels();
-  const int first = by_rows ? share(c.output.h, frame.thread, frame.threads) : 0;
-  const int last = by_rows ? share(c.output.h, frame.thread + 1, frame.threads) : c.output.h;
-  const int first_panel = by_rows ? 0 : share(panels, frame.thread, frame.threads);
-  const int last_panel = by_rows ? panels : share(panels, frame.thread + 1, frame.threads);
+  const int first = by_rows ? share(c.output.h, frame.part, frame.parts) : 0;
+  const int last = by_rows ? share(c.output.h, frame.part + 1, frame.parts) : c.output.h;
+  const int first_panel = by_rows ? 0 : share(panels, frame.part, frame.parts);
+  const int last_panel = by_rows ? panels : share(panels, frame.part + 1, frame.parts);
   Target target = target_of(frame.at(c.output), c.output, c.matrix.activation);
   float* const output = target.data;
   for (int y = first; y < last; ++y) {

@@ -61,18 +61,14 @@ struct Depthwise {
   Activation activation;
 };
 
-// Where one thread works: its number, its scratch memory, the data of all views.
+// What one call of a kernel has to do: one of the equal parts of one phase of a step. The parts of a phase run at any
+// time and on any thread, the next phase begins when all of them are done.
 struct Frame {
-  int thread, threads;
-  float* const* data;
-  float* scratch;
-  void (*wait)(void* team, int thread);  // returns when all threads of the team have called it
-  void* team;
+  int phase, part, parts;
+  float* const* data;  // of all views
+  float* scratch;      // of the thread
 
   float* at(const View& view) const { return data[view.id]; }
-  void barrier() const {
-    if (threads > 1) wait(team, thread);
-  }
 };
 
 // 1x1 convolution: output = after(activation(matrix * input + bias) + residual).
@@ -92,6 +88,8 @@ struct Convolution {
   int step;              // floats from an output pixel's inputs to the next one's
   ptrdiff_t row_floats;  // of a copied row
 };
+
+constexpr int most_phases = 3;
 
 // [expand] -> depthwise -> [project (+ residual)], a few rows (or a few channels) at a time, so that the wide tensors
 // between them stay in the cache.

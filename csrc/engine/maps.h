@@ -14,17 +14,16 @@ using engine::Arithmetic;
 using engine::Frame;
 using engine::View;
 
-// The rows of all blocks of a map, dealt out to the threads; small maps are left to the first thread.
+// The part's share of the rows of all blocks of a map.
 struct Share {
   int first, last;
 };
 ENGINE_INLINE Share rows_of(const View& view, const Frame& frame) {
   const int rows = view.h * view.blocks();
-  if (frame.threads == 1 || view.size() < 4096) return frame.thread == 0 ? Share{0, rows} : Share{0, 0};
-  return {share(rows, frame.thread, frame.threads), share(rows, frame.thread + 1, frame.threads)};
+  return {share(rows, frame.part, frame.parts), share(rows, frame.part + 1, frame.parts)};
 }
 
-// Calls with_vector(V) for the active part of every vector: body<V>(offset of the pixel in a block's row).
+// Calls body(block, row) for them.
 template <class Body>
 ENGINE_INLINE void each_row(const View& view, const Frame& frame, const Body& body) {
   const Share mine = rows_of(view, frame);
@@ -96,7 +95,7 @@ void run_unary(const engine::Unary& p, const Frame& frame) {
   const View& v = p.output;
   if (!v.lanes) {  // plain
     const ptrdiff_t size = ptrdiff_t(v.size());
-    const ptrdiff_t first = size * frame.thread / frame.threads, last = size * (frame.thread + 1) / frame.threads;
+    const ptrdiff_t first = size * frame.part / frame.parts, last = size * (frame.part + 1) / frame.parts;
     const float* in = frame.at(p.input);
     float* out = frame.at(p.output);
     if (p.function == engine::Function::sigmoid) return sigmoid_row(in + first, out + first, last - first);
@@ -173,7 +172,7 @@ ENGINE_INLINE void mean_block(const float* in, const float* plus, ptrdiff_t pixe
 void run_mean(const engine::Mean& p, const Frame& frame) {
   const View& v = p.input;
   const ptrdiff_t pixels = ptrdiff_t(v.h) * v.w;
-  for (int k = frame.thread; k < v.blocks(); k += frame.threads) {
+  for (int k = frame.part; k < v.blocks(); k += frame.parts) {
     const float* in = frame.at(v) + k * v.block();
     const float* plus = p.plus ? frame.at(p.plus) + k * v.block() : nullptr;
     float* out = frame.at(p.output) + ptrdiff_t(k) * p.output.lanes;
@@ -236,10 +235,7 @@ inline void pack_map(const View& v, const float* in, float* out, const Frame& fr
 // From blocks to plain NHWC. Whole vectors are stored; what one writes beyond its pixel the next pixel overwrites, so
 // the last pixel of a row is written by itself.
 inline void unpack_map(const View& v, const float* in, float* out, const Frame& frame) {
-  const bool alone = frame.threads == 1 || v.size() < 4096;
-  if (alone && frame.thread != 0) return;
-  const int begin = alone ? 0 : share(v.h, frame.thread, frame.threads);
-  const int end = alone ? v.h : share(v.h, frame.thread + 1, frame.threads);
+  const int begin = share(v.h, frame.part, frame.parts), end = share(v.h, frame.part + 1, frame.parts);
   const int last = v.blocks() - 1, rest = v.c - last * v.lanes;
   for (int y = begin; y < end; ++y) {
     const float* row = in + ptrdiff_t(y) * v.w * v.lanes;
@@ -281,7 +277,7 @@ void run_pad(const engine::PadParameters& p, const Frame& frame) {
 
 // Runs of the input, one behind the other, to places `stride` apart.
 void run_copy(const engine::Copy& p, const Frame& frame) {
-  if (frame.thread != 0) return;
+  if (frame.part != 0) return;
   for (ptrdiff_t i = 0; i < p.count; ++i)
     std::memcpy(frame.at(p.output) + p.offset + i * p.stride, frame.at(p.input) + i * p.run, size_t(p.run) * sizeof(float));
 }
@@ -296,7 +292,7 @@ inline void spread_row(const engine::DepthToSpace& p, const float* in, float* ou
 void run_depth_to_space(const engine::DepthToSpace& p, const Frame& frame) {
   const View &from = p.input, &v = p.output;
   if (!v.lanes) {
-    const int first = share(v.h, frame.thread, frame.threads), last = share(v.h, frame.thread + 1, frame.threads);
+    const int first = share(v.h, frame.part, frame.parts), last = share(v.h, frame.part + 1, frame.parts);
     for (int y = first; y < last; ++y)
       spread_row(p, frame.at(from) + ptrdiff_t(y / p.size) * from.w * from.lanes, frame.at(v) + ptrdiff_t(y) * v.w, y);
     return;

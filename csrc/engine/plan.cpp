@@ -9,7 +9,13 @@ namespace engine {
 
 namespace {
 
-constexpr size_t line = 16;  // floats
+constexpr size_t line = 16;        // floats
+constexpr double small_work = 60e3;  // multiplications: about 1.5 microseconds
+
+double work_of(const View& v) { return 8.0 * double(v.size()); }  // of arithmetic on a map, which is bound by memory
+double work_of(const Layer& layer, const View& output) {
+  return double(output.h) * output.w * layer.outputs * layer.kernel_h * layer.kernel_w * layer.inputs;
+}
 
 size_t rounded(size_t floats) { return (floats + line - 1) / line * line; }
 
@@ -208,10 +214,11 @@ Depthwise Plan::pack_depthwise(const Layer& layer, int lanes) {
   return d;
 }
 
-void Plan::add_step(std::string name, std::vector<int> maps, size_t scratch, std::function<void(const Frame&)> run) {
+void Plan::add_step(std::string name, std::vector<int> maps, size_t scratch, double work,
+                    std::function<void(const Frame&)> run, int phases) {
   scratch_floats_ = std::max(scratch_floats_, scratch);
   maps.erase(std::remove(maps.begin(), maps.end(), -1), maps.end());
-  steps_.push_back({std::move(name), std::move(maps), std::move(run)});
+  steps_.push_back({std::move(name), std::move(maps), std::move(run), phases, work < small_work});
 }
 
 void Plan::add_pointwise(const Layer& layer, int input, int output, int residual, const Activation& after, int scale) {
@@ -227,18 +234,18 @@ void Plan::add_pointwise(const Layer& layer, int input, int output, int residual
     s.planar = view(planar);
     return add_step("sparse 1x1 " + std::to_string(layer.inputs) + " -> " + shape_of(p.output),
                     {input, output, residual, planar}, (rounded(size_t(layer.outputs)) + 16) * 80,
-                    [s, f = kernels_.sparse_pointwise](const Frame& frame) { f(s, frame); });
+                    work_of(layer, p.output), [s, f = kernels_.sparse_pointwise](const Frame& frame) { f(s, frame); }, 2);
   }
   p.matrix = pack_pointwise(layer, p.input.block(), p.input.lanes);
   const size_t scratch = p.scale ? size_t(p.matrix.panels()) * 32 * p.matrix.inputs : 0;
   add_step("1x1 " + std::to_string(layer.inputs) + " -> " + shape_of(p.output), {input, output, residual, scale}, scratch,
-           [p, f = kernels_.pointwise](const Frame& frame) { f(p, frame); });
+           work_of(layer, p.output), [p, f = kernels_.pointwise](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_convolution(const Layer& layer, int input, int output) {
   const Convolution c = convolution(layer, view(input), view(output));
   add_step("conv " + kernel_of(layer) + " -> " + shape_of(c.output), {input, output},
-           size_t(c.row_floats) * c.kernel_h, [c, f = kernels_.convolution](const Frame& frame) { f(c, frame); });
+           size_t(c.row_floats) * c.kernel_h, work_of(layer, c.output), [c, f = kernels_.convolution](const Frame& frame) { f(c, frame); });
 }
 
 void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* project, int input, int output,
@@ -270,6 +277,9 @@ void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* p
   }
   b.depthwise = pack_depthwise(depthwise, lanes);
 
+  double work = double(b.output.h) * b.output.w * b.wide.c * depthwise.kernel_h * depthwise.kernel_w;
+  if (expand) work += work_of(*expand, b.wide);
+  if (project) work += work_of(*project, b.output);
   const bool by_channels = b.output.h * b.output.w <= 256 && !b.stem;
   size_t scratch = wide_row;
   std::vector<int> maps{input, output, residual};
@@ -295,7 +305,8 @@ void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* p
   std::string name = by_channels ? "block by channels" : "block by rows";
   if (expand) name += " " + std::to_string(expand->inputs) + " ->" + (b.stem ? " " + kernel_of(*expand) : "");
   name += " " + std::to_string(b.wide.c) + " dw " + kernel_of(depthwise) + " -> " + shape_of(b.output);
-  add_step(name, maps, scratch, [b, f = kernels_.block](const Frame& frame) { f(b, frame); });
+  add_step(name, maps, scratch, work, [b, f = kernels_.block](const Frame& frame) { f(b, frame); },
+           by_channels && project ? 2 : 1);
 }
 
 bool Plan::add_sparse_block(const Layer* expand, const Layer& depthwise, const Layer* project, const Block& block,
@@ -320,7 +331,8 @@ bool Plan::add_sparse_block(const Layer* expand, const Layer& depthwise, const L
   name += " " + std::to_string(block.wide.c) + " dw " + kernel_of(depthwise) + " -> " + shape_of(block.output);
   const size_t scratch = 16 * (size_t(block.wide.w) + rounded(size_t(pixels)) + rounded(size_t(out_pixels))) +
                          (rounded(size_t(project->outputs)) + 16) * 80;
-  add_step(name, maps, scratch, [s, f = kernels_.sparse_block](const Frame& frame) { f(s, frame); });
+  add_step(name, maps, scratch, work_of(*project, block.output),
+           [s, f = kernels_.sparse_block](const Frame& frame) { f(s, frame); }, 3);
   return true;
 }
 
@@ -336,27 +348,27 @@ void Plan::add_constant(int map, const float* values) {
 
 void Plan::add_binary(Arithmetic operation, int a, int b, int output, const Activation& after) {
   const Binary p{view(a), view(b), view(output), operation, after};
-  add_step("arithmetic " + shape_of(p.output), {a, b, output}, 0,
+  add_step("arithmetic " + shape_of(p.output), {a, b, output}, 0, work_of(p.output),
            [p, f = kernels_.binary](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_unary(Function function, int input, int output, const Activation& activation) {
   const Unary p{view(input), view(output), function, activation};
   add_step((function == Function::sigmoid ? "sigmoid " : "activation ") + shape_of(p.output), {input, output}, 0,
-           [p, f = kernels_.unary](const Frame& frame) { f(p, frame); });
+           4 * work_of(p.output), [p, f = kernels_.unary](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_pool(bool average, int input, int output, std::pair<int, int> window, std::pair<int, int> stride,
                     std::pair<int, int> pad, const Activation& after) {
   const Pool p{view(input),   view(output), window.first, window.second, stride.first,
                stride.second, pad.first,    pad.second,   average,       after};
-  add_step("pool " + shape_of(p.output), {input, output}, 0, [p, f = kernels_.pool](const Frame& frame) { f(p, frame); });
+  add_step("pool " + shape_of(p.output), {input, output}, 0, work_of(p.input), [p, f = kernels_.pool](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_mean(int input, int plus, int output) {
   Mean p{view(input), View{}, view(output)};
   if (plus >= 0) p.plus = view(plus);
-  add_step("mean " + shape_of(p.input), {input, plus, output}, 0,
+  add_step("mean " + shape_of(p.input), {input, plus, output}, 0, work_of(p.input),
            [p, f = kernels_.mean](const Frame& frame) { f(p, frame); });
 }
 
@@ -376,7 +388,7 @@ void Plan::add_resize(int input, int plus, int output, const std::vector<int>& p
                       const std::vector<float>& fractions, const Activation& after) {
   const Resize p = resize(input, plus, output, places, fractions, after);
   add_step("resize " + shape_of(p.output), {input, plus, output}, size_t(p.input.w) * p.input.lanes,
-           [p, f = kernels_.resize](const Frame& frame) { f(p, frame); });
+           work_of(p.output), [p, f = kernels_.resize](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_chain(int input, int output, const std::vector<ChainLink>& links) {
@@ -416,29 +428,29 @@ void Plan::add_chain(int input, int output, const std::vector<ChainLink>& links)
   }
   chains_.push_back(std::move(stages));
   const Chain c{view(input), view(output), chains_.back().data(), int(chains_.back().size())};
-  add_step(name, maps, scratch + 3 * widest, [c, f = kernels_.chain](const Frame& frame) { f(c, frame); });
+  add_step(name, maps, scratch + 3 * widest, 100 * work_of(c.output), [c, f = kernels_.chain](const Frame& frame) { f(c, frame); });
 }
 
 void Plan::add_rearrange(int input, int output) {
   const Rearrange p{view(input), view(output)};
-  add_step("rearrange " + shape_of(p.output), {input, output}, 0,
+  add_step("rearrange " + shape_of(p.output), {input, output}, 0, work_of(p.output),
            [p, f = kernels_.rearrange](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_pad(int input, int output, int top, int left) {
   const PadParameters p{view(input), view(output), top, left};
-  add_step("pad " + shape_of(p.output), {input, output}, 0, [p, f = kernels_.pad](const Frame& frame) { f(p, frame); });
+  add_step("pad " + shape_of(p.output), {input, output}, 0, work_of(p.output), [p, f = kernels_.pad](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_depth_to_space(int input, int output, int size) {
   const DepthToSpace p{view(input), view(output), size};
-  add_step("depth to space " + shape_of(p.output), {input, output}, 0,
+  add_step("depth to space " + shape_of(p.output), {input, output}, 0, work_of(p.output),
            [p, f = kernels_.depth_to_space](const Frame& frame) { f(p, frame); });
 }
 
 void Plan::add_copy(int input, int output, ptrdiff_t offset, ptrdiff_t run, ptrdiff_t stride, ptrdiff_t count) {
   const Copy p{view(input), view(output), offset, run, stride, count};
-  add_step("copy " + shape_of(p.input), {input, output}, 0, [p, f = kernels_.copy](const Frame& frame) { f(p, frame); });
+  add_step("copy " + shape_of(p.input), {input, output}, 0, 0, [p, f = kernels_.copy](const Frame& frame) { f(p, frame); });
 }
 
 // Gives every map that is not the caller's a place: largest first, each at the lowest address where nothing that lives
@@ -492,22 +504,20 @@ void Plan::finish() {
 void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs) {
   for (size_t i = 0; i < inputs_.size(); ++i) data_[size_t(inputs_[i])] = const_cast<float*>(inputs[i]);  // only read
   for (size_t i = 0; i < outputs_.size(); ++i) data_[size_t(outputs_[i])] = outputs[i];
-  team_.run([this](int thread) {
-    const Frame frame{thread, team_.size(), data_.data(), scratch_[size_t(thread)].data(),
-                      [](void* team, int) { static_cast<Team*>(team)->wait(); }, &team_};
-    for (Step& step : steps_) {
-      if (profiling_ && thread == 0) {
-        const auto start = std::chrono::steady_clock::now();
-        step.run(frame);
-        frame.barrier();
-        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-        step.best = std::min(step.best, took.count());
-      } else {
-        step.run(frame);
-        frame.barrier();
-      }
+  for (Step& step : steps_) {
+    const auto start = profiling_ ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point{};
+    for (int phase = 0; phase < step.phases; ++phase) {
+      const int parts = step.small ? 1 : team_.size();
+      team_.share(parts, [&](int part, int thread) {
+        step.run(Frame{phase, part, parts, data_.data(), scratch_[size_t(thread)].data()});
+      });
     }
-  });
+    if (profiling_) {
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      step.best = std::min(step.best, took.count());
+    }
+  }
+  team_.rest();
 }
 
 std::vector<std::pair<std::string, double>> Plan::take_profile() {

@@ -93,6 +93,8 @@ class Plan {
     std::string name;
     std::vector<int> maps;  // that it reads or writes
     std::function<void(const Frame&)> run;
+    int phases;
+    bool small;  // one part: sharing it would cost more than it is
     double best = 1e9;
   };
 
@@ -109,7 +111,9 @@ class Plan {
   Resize resize(int input, int plus, int output, const std::vector<int>& places, const std::vector<float>& fractions,
                 const Activation& after);
   Depthwise pack_depthwise(const Layer& layer, int lanes);
-  void add_step(std::string name, std::vector<int> maps, size_t scratch, std::function<void(const Frame&)> run);
+  // `work`: about how many multiplications.
+  void add_step(std::string name, std::vector<int> maps, size_t scratch, double work,
+                std::function<void(const Frame&)> run, int phases = 1);
   void place_maps();
 
   const Kernels& kernels_;

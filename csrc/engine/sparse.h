@@ -105,17 +105,17 @@ inline void multiply_group(const Sparse& s, const float* planar, int first, int 
   }
 }
 
-// The thread's share of a whole map: of its pixels, or of the outputs where there are few pixels.
+// The part's share of a whole map: of its pixels, or of the outputs where there are few pixels.
 inline void multiply_sparse_shared(const Sparse& s, const float* planar, int pixels, float* tile, const Target& target,
                                    const Frame& frame) {
   const int vectors = (pixels + 15) / 16, blocks = (s.outputs + 15) / 16;
-  const bool by_pixels = frame.threads == 1 || vectors >= 4 * frame.threads;
+  const bool by_pixels = frame.parts == 1 || vectors >= 4 * frame.parts;
   int parts = (vectors + most_sparse_vectors - 1) / most_sparse_vectors;
-  if (by_pixels) parts = (parts + frame.threads - 1) / frame.threads * frame.threads;
-  const int first_part = by_pixels ? share(parts, frame.thread, frame.threads) : 0;
-  const int last_part = by_pixels ? share(parts, frame.thread + 1, frame.threads) : parts;
-  const int first = by_pixels ? 0 : 16 * share(blocks, frame.thread, frame.threads);
-  int last = by_pixels ? s.outputs : 16 * share(blocks, frame.thread + 1, frame.threads);
+  if (by_pixels) parts = (parts + frame.parts - 1) / frame.parts * frame.parts;
+  const int first_part = by_pixels ? share(parts, frame.part, frame.parts) : 0;
+  const int last_part = by_pixels ? share(parts, frame.part + 1, frame.parts) : parts;
+  const int first = by_pixels ? 0 : 16 * share(blocks, frame.part, frame.parts);
+  int last = by_pixels ? s.outputs : 16 * share(blocks, frame.part + 1, frame.parts);
   if (last > s.outputs) last = s.outputs;
   if (first >= last) return;
   for (int part = first_part; part < last_part; ++part) {
@@ -126,21 +126,26 @@ inline void multiply_sparse_shared(const Sparse& s, const float* planar, int pix
 
 ENGINE_INLINE ptrdiff_t planar_pitch(int pixels) { return (pixels + 15) / 16 * 16; }
 
-void run_sparse_pointwise(const engine::SparsePointwise& p, const Frame& frame) {
-  const int pixels = p.input.h * p.input.w;
+// The part's share of a map as planar rows.
+inline void share_to_planar(const View& view, float* planar, const Frame& frame) {
+  const int pixels = view.h * view.w;
   const ptrdiff_t pitch = planar_pitch(pixels);
-  float* planar = frame.at(p.planar);
-  for (int k = frame.thread; k < p.input.blocks(); k += frame.threads)
-    to_planar(frame.at(p.input) + k * p.input.block(), p.input.lanes, p.input.active(k), pixels,
-              planar + ptrdiff_t(k) * p.input.lanes * pitch, pitch);
-  frame.barrier();
+  for (int k = frame.part; k < view.blocks(); k += frame.parts)
+    to_planar(frame.at(view) + k * view.block(), view.lanes, view.active(k), pixels,
+              planar + ptrdiff_t(k) * view.lanes * pitch, pitch);
+}
+
+// Phase 0: the input planar; phase 1: the product.
+void run_sparse_pointwise(const engine::SparsePointwise& p, const Frame& frame) {
+  if (frame.phase == 0) return share_to_planar(p.input, frame.at(p.planar), frame);
   Target target = target_of(frame.at(p.output), p.output, p.sparse.activation);
   if (p.residual) target.residual = frame.at(p.residual);
   target.after = p.after;
-  multiply_sparse_shared(p.sparse, planar, pixels, frame.scratch, target, frame);
+  multiply_sparse_shared(p.sparse, frame.at(p.planar), p.input.h * p.input.w, frame.scratch, target, frame);
 }
 
-// As run_block_by_channels, 16 channels at a time; the depthwise output is kept planar.
+// As run_block_by_channels, 16 channels at a time; the depthwise output is kept planar. Phase 0: the input planar (nothing
+// without expansion); phase 1: expansion and depthwise; phase 2: projection.
 void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
   const Block& b = s.block;
   const Depthwise& d = b.depthwise;
@@ -152,16 +157,19 @@ void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
   float* tile = thin + out_pitch * 16;   // of the sparse kernels
   float* middle = frame.at(s.middle);    // [channels][out_pitch]
   float* planar = b.expands ? frame.at(s.planar) : nullptr;
-  std::memset(zeros, 0, size_t(width) * 16 * sizeof(float));
-
-  if (b.expands) {
-    for (int k = frame.thread; k < b.input.blocks(); k += frame.threads)
-      to_planar(frame.at(b.input) + k * b.input.block(), b.input.lanes, b.input.active(k), pixels,
-                planar + ptrdiff_t(k) * b.input.lanes * pitch, pitch);
-    frame.barrier();
+  if (frame.phase == 0) {
+    if (b.expands) share_to_planar(b.input, planar, frame);
+    return;
   }
-  const int first = share(b.wide.blocks(), frame.thread, frame.threads);
-  const int last = share(b.wide.blocks(), frame.thread + 1, frame.threads);
+  if (frame.phase == 2) {
+    Target target = block_target(b, frame);
+    target.activation = s.project.activation;
+    multiply_sparse_shared(s.project, middle, out_pixels, tile, target, frame);
+    return;
+  }
+  std::memset(zeros, 0, size_t(width) * 16 * sizeof(float));
+  const int first = share(b.wide.blocks(), frame.part, frame.parts);
+  const int last = share(b.wide.blocks(), frame.part + 1, frame.parts);
   for (int k = first; k < last; ++k) {
     const float* base = b.expands ? wide : frame.at(b.input) + k * b.input.block();
     if (b.expands) {
@@ -182,10 +190,6 @@ void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
     }
     to_planar(thin, 16, b.wide.active(k), out_pixels, middle + 16 * k * out_pitch, out_pitch);
   }
-  frame.barrier();
-  Target target = block_target(b, frame);
-  target.activation = s.project.activation;
-  multiply_sparse_shared(s.project, middle, out_pixels, tile, target, frame);
 }
 
 }  // namespace

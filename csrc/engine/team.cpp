@@ -10,7 +10,9 @@ namespace engine {
 
 namespace {
 
-constexpr std::chrono::microseconds longest_spin{40};
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::microseconds spin_at_work{1000}, spin_at_rest{40}, spin_for_others{100};
 
 void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -20,57 +22,78 @@ void pause() {
 #endif
 }
 
+int next_of(uint64_t ticket) { return int(ticket & 0xff); }
+int parts_of(uint64_t ticket) { return int(ticket >> 8 & 0xff); }
+
 }  // namespace
 
-Team::Team(int threads) : threads_(threads) {
-  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { serve(i); });
+Team::Team(int threads) {
+  for (int i = 1; i < threads && i < 255; ++i) helpers_.emplace_back([this, i] { help(i); });
 }
 
 Team::~Team() {
-  if (helpers_.empty()) return;
-  work_ = nullptr;
-  wait();
+  ends_.store(true);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    woken_.notify_all();
+  }
   for (std::thread& helper : helpers_) helper.join();
 }
 
-void Team::run(const std::function<void(int)>& work) {
-  if (threads_ == 1) return work(0);
-  work_ = &work;
-  wait();
-  work(0);
-  wait();
-}
-
-void Team::serve(int thread) {
-  for (;;) {
-    wait();
-    if (!work_) return;
-    (*work_)(thread);
-    wait();
+void Team::offer(int parts, const void* context, Call call) {
+  busy_.store(true, std::memory_order_relaxed);
+  context_ = context;
+  call_ = call;
+  done_.store(0, std::memory_order_relaxed);
+  const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 16) + 1;
+  ticket_.store(number << 16 | uint64_t(parts) << 8);  // in the total order: before the look at the sleepers
+  if (sleepers_.load() > 0) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    woken_.notify_all();
+  }
+  while (take(0)) {
+  }
+  const auto patience = Clock::now() + spin_for_others;
+  while (done_.load(std::memory_order_acquire) != parts) {
+    for (int i = 0; i < 64 && done_.load(std::memory_order_acquire) != parts; ++i) pause();
+    if (Clock::now() > patience) std::this_thread::yield();  // a helper was stopped in the middle of its part
   }
 }
 
-void Team::wait() {
-  const unsigned phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1);
-    if (sleepers_.load() > 0) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      woken_.notify_all();
-    }
-    return;
-  }
-  const auto deadline = std::chrono::steady_clock::now() + longest_spin;
+// Takes and runs one part, if one is left.
+bool Team::take(int thread) {
+  uint64_t ticket = ticket_.load(std::memory_order_acquire);
   do {
-    for (int i = 0; i < 64; ++i) {
-      if (phase_.load(std::memory_order_acquire) != phase) return;
-      pause();
+    if (next_of(ticket) >= parts_of(ticket)) return false;
+  } while (!ticket_.compare_exchange_weak(ticket, ticket + 1, std::memory_order_acq_rel, std::memory_order_acquire));
+  call_(context_, next_of(ticket), thread);
+  done_.fetch_add(1, std::memory_order_release);
+  return true;
+}
+
+void Team::help(int thread) {
+  auto last = Clock::now();
+  while (!ends_.load(std::memory_order_relaxed)) {
+    bool found = false;
+    for (int i = 0; i < 64 && !found; ++i) {
+      found = take(thread);
+      if (!found) pause();
     }
-  } while (std::chrono::steady_clock::now() < deadline);
+    const auto now = Clock::now();
+    if (found)
+      last = now;
+    else if (now - last > (busy_.load(std::memory_order_relaxed) ? spin_at_work : spin_at_rest))
+      last = (sleep(), Clock::now());
+  }
+}
+
+void Team::sleep() {
   std::unique_lock<std::mutex> lock(mutex_);
   sleepers_.fetch_add(1);
-  woken_.wait(lock, [&] { return phase_.load() != phase; });
+  woken_.wait(lock, [this] {
+    const uint64_t ticket = ticket_.load();
+    return ends_.load() || next_of(ticket) < parts_of(ticket);
+  });
   sleepers_.fetch_sub(1);
 }
 
