@@ -101,13 +101,17 @@ class Destination:
 
         Folders are made as needed. Raises `OutputError` if the result would replace its own input.
         """
-        if self.option == STANDARD or (self.option is None and source.path is None):
+        if self.prints(source):
             return None
         path = self._path(source, self._suffix(source, is_video))
         if source.path is not None and path.resolve() == source.path.resolve():
             raise OutputError(f"the result would replace its input {source.path}; name another output")
         self._taken.add(path)
         return path
+
+    def prints(self, source: Source) -> bool:
+        """Whether the results of `source` go to the standard output."""
+        return self.option == STANDARD or (self.option is None and source.path is None)
 
     def _path(self, source: Source, suffix: str) -> Path:
         if self.option is None:

