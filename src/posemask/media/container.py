@@ -151,13 +151,17 @@ class ContainerSource:
         return float(frame.pts * frame.time_base - self._origin)
 
 
+# Titles in unknown encodings must not keep a file from being read; from PyAV 19 on they never do.
+_TOLERANT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
 def open_container(file: str | IO[bytes], name: str) -> InputContainer:
     """Open a media file for reading; `VideoError` if it is none. Nothing but this one file is ever opened."""
     options = {"protocol_whitelist": "file"}
     with video_errors(name):
         if isinstance(file, str):
             file = f"file:{file}"  # or FFmpeg takes a name with a colon for an address
-        return av.open(file, "r", container_options=options, metadata_errors="replace")
+        return av.open(file, "r", container_options=options, **_TOLERANT)
 
 
 def packets_of(
