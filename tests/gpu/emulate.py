@@ -9,12 +9,14 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from posemask.gpu.compiler import Launchable
 from posemask.gpu.launches import Count, Launch, Value
 
 HERE = Path(__file__).parent
@@ -29,7 +31,7 @@ def need_emulator() -> None:
 
 def build(name: str, constants: dict[str, int], folder: Path) -> ctypes.CDLL:
     """The kernel as a shared library, compiled once per set of constants."""
-    sources = [KERNELS / f"{name}.cu", KERNELS / "common.cuh", HERE / "emulator.h", HERE / "emulator.cpp"]
+    sources = [KERNELS / f"{name}.cu", *sorted(KERNELS.glob("*.cuh")), HERE / "emulator.h", HERE / "emulator.cpp"]
     digest = hashlib.sha256(
         repr(sorted(constants.items())).encode() + b"".join(s.read_bytes() for s in sources)
     ).hexdigest()[:24]
@@ -71,3 +73,24 @@ def emulate(launch: Launch, values: dict[str, torch.Tensor], frames: int, folder
     packed = (ctypes.c_uint64 * len(addresses))(*addresses)
     library.launch(grid, launch.threads, launch.shared_bytes, packed, len(addresses))
     return output
+
+
+class EmulatedKernels:
+    """`posemask.gpu.compiler.Kernels` on the CPU, for the engine's own code to run on."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
+        return [_Emulated(build(name, dict(constants), self._folder), shared) for name, constants, shared in wanted]
+
+
+class _Emulated:
+    def __init__(self, library: ctypes.CDLL, shared_bytes: int) -> None:
+        self._library, self._shared_bytes = library, shared_bytes
+
+    def launch(self, blocks: tuple[int, int], threads: int, arguments: Sequence[int]) -> None:
+        grid = (ctypes.c_uint * 3)(*blocks, 1)
+        self._library.launch(grid, threads, self._shared_bytes, (ctypes.c_uint64 * len(arguments))(*arguments), len(arguments))

@@ -16,6 +16,7 @@ typedef unsigned short half_bits;
 struct uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
 struct float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
 static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 struct Index { unsigned x, y, z; };
@@ -104,6 +105,7 @@ static inline void copy16_async(void* to, const void* from, bool inside) { insid
 static inline void copies_done() {}
 template <class T> static inline T atomicAdd(T* at, T v) { T old = *at; *at += v; return old; }
 #define __expf expf
+static inline float __uint_as_float(unsigned bits) { float v; memcpy(&v, &bits, 4); return v; }
 #define __float2int_rn(v) ((int)nearbyintf(v))
 #define __double2int_rn(v) ((int)nearbyint(v))
 

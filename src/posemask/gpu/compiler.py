@@ -16,15 +16,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from ..errors import RuntimeUnavailableError
 
-__all__ = ["Kernel", "cache_folder", "compile_kernel", "load_kernel", "load_kernels", "require_cuda"]
+__all__ = ["CudaKernels", "Kernel", "Kernels", "Launchable", "cache_folder", "compile_kernel", "load_kernel", "load_kernels", "require_cuda"]
 
 SOURCES = Path(__file__).parent / "kernels"
+EXACT = ("sampling", "crop", "people")
+"""Kernels whose every rounding is the CPU's: no fused multiply-add, no fast division."""
+
 OLDEST_CAPABILITY = (8, 0)  # asynchronous copies to shared memory, and the half-precision product of 16 x 8 x 16
 
 
@@ -219,6 +222,35 @@ class Kernel:
             self._function, blocks[0], blocks[1], 1, threads, 1, 1, self._shared_bytes, stream, pointers, None
         )
         _check(status, f"launching the kernel {self._name}")
+
+
+class Kernels(Protocol):
+    """Where the engine's kernels run: `CudaKernels`, or in tests the emulator."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors lie."""
+
+    def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
+        """Kernels by name, constants and bytes of shared memory; what is not cached is compiled now."""
+
+
+class Launchable(Protocol):
+    """A kernel of given constants."""
+
+    def launch(self, blocks: tuple[int, int], threads: int, arguments: Sequence[int]) -> None:
+        """Queue it; arguments are addresses and integers."""
+
+
+class CudaKernels:
+    """Kernels on a CUDA device. Raises `RuntimeUnavailableError` if the device is missing or too old."""
+
+    def __init__(self, device: str | torch.device = "cuda") -> None:
+        self.device = require_cuda(device)
+
+    def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
+        """See `Kernels`; compiles in parallel."""
+        return list(load_kernels(wanted, self.device))
 
 
 _loaded: dict[tuple[Any, ...], Kernel] = {}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..networks.graph import Shape
 from .pack import columns, in_order, pack, rows, rows_of_picture
-from .plan import Block, Dense, Pointwise, Refine, Squeeze, Stem, Step, Upsample
+from .plan import Block, Dense, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
 
 __all__ = ["Count", "Launch", "Value", "launch_of"]
 
@@ -65,21 +65,23 @@ class Count:
     factor: int = 1
 
 
-def launch_of(step: Step, shapes: Shapes, *, float_output: bool = False) -> Launch | None:
+def launch_of(step: Step, shapes: Shapes, *, float_output: bool = False, float_input: bool = False) -> Launch | None:
     """The launch of a step; None where no kernel fits it.
 
-    With `float_output` the results are float32 where the kernel can (`Launch.float_output` says whether it does). The
+    `float_input` says that the step's input is float32 (only a `Pointwise` may get one). With `float_output` the results are float32 where the kernel can (`Launch.float_output` says whether it does). The
     output may have more channels than the step's, up to a multiple of 8: the rest is zero.
     """
     match step:
         case Block():
             return _block(step, shapes, float_output)
         case Pointwise():
-            return _pointwise(step, shapes, float_output)
+            return _pointwise(step, shapes, float_output, float_input)
         case Stem():
             return _stem(step, shapes)
         case Squeeze():
             return _squeeze(step, shapes)
+        case Tower():
+            return _tower(step, shapes)
         case Refine():
             return _refine(step, shapes)
         case Upsample():
@@ -351,7 +353,7 @@ def _expanded(ordered: Array, groups: int) -> Array:
 # --- the other steps -------------------------------------------------------------------------------------------------
 
 
-def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool) -> Launch | None:
+def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input: bool) -> Launch | None:
     k, n = step.dense.weights.shape
     map_rows = 1 if step.flatten else math.prod(shapes[step.input][:2])
     all_tiles = -(-n // 8)
@@ -373,6 +375,7 @@ def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool) -> Launch | 
         "ACT": _ACTIVATION[step.dense.activation],
         "ACT_OUT": _ACTIVATION[step.activation],
         "OUT_FLOAT": int(float_output),
+        "X_FLOAT": int(float_input),
     }
     return Launch(
         "pointwise",
@@ -491,6 +494,41 @@ def _refine(step: Refine, shapes: Shapes) -> Launch:
         ),
         step.output,
         shapes[step.output],
+    )
+
+
+_TOWER_WARPS = 12
+
+
+def _tower(step: Tower, shapes: Shapes) -> Launch:
+    h, w, c = shapes[step.input]
+    taps, dense, bias = [], [], []
+    for layer in step.layers:
+        assert layer.project is not None
+        taps += [layer.depthwise.weights.reshape(9, c), layer.depthwise.bias[None]]
+        packed = pack(in_order(layer.project.weights, rows(c), np.arange(c)))  # step, tile, lane, word, half
+        dense.append(packed.reshape(c // 32, 2, c // 8, 32, 4).transpose(0, 2, 3, 1, 4))
+        bias.append(layer.project.bias)
+    strided = [i for i, layer in enumerate(step.layers) if layer.depthwise.stride == 2]
+    constants = {
+        "C": c,
+        "H": h,
+        "W": w,
+        "LAYERS": len(step.layers),
+        "STRIDED": sum(1 << i for i in strided),
+        "WARPS": _TOWER_WARPS,
+    }
+    after_first = h * w // (4 if 0 in strided else 1)
+    return Launch(
+        "tower",
+        constants,
+        32 * _TOWER_WARPS,
+        2 * 16 * (2 * c + 16) + 4 * c * (h * w + after_first),
+        lambda frames: (frames, 1),
+        (Value(step.input), _float(np.concatenate(taps)), np.ascontiguousarray(np.stack(dense)), _float(np.concatenate(bias)), Value(step.output)),
+        step.output,
+        shapes[step.output],
+        float_output=True,
     )
 
 

@@ -18,9 +18,9 @@ import torch
 from ..errors import InputError
 from ..networks.graph import Graph
 from . import reference
-from .compiler import load_kernels, require_cuda
+from .compiler import CudaKernels, Kernels, Launchable
 from .launches import Count, Launch, Value, launch_of
-from .plan import Block, Plain, Plan, Pointwise, Stem, Step, inputs_of, plan
+from .plan import Block, Plain, Plan, Pointwise, Stem, Step, Tower, inputs_of, plan
 
 __all__ = ["CudaNetwork", "Replay", "load"]
 
@@ -43,7 +43,7 @@ def load(graph: Graph, *, device: str | torch.device = "cuda") -> CudaNetwork:
 
     Raises `RuntimeUnavailableError` if the device is missing or too old, or the kernels cannot be compiled.
     """
-    return CudaNetwork(graph, require_cuda(device))
+    return CudaNetwork(graph, CudaKernels(device))
 
 
 class CudaNetwork:
@@ -56,8 +56,8 @@ class CudaNetwork:
         output_shapes: without the batch.
     """
 
-    def __init__(self, graph: Graph, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, graph: Graph, place: Kernels) -> None:
+        self.device = device = place.device
         self.plan: Plan = plan(graph)
         height, width, channels = self.plan.shapes[self.plan.input]
         readers = [step for step in self.plan.steps if self.plan.input in inputs_of(step)]
@@ -65,8 +65,14 @@ class CudaNetwork:
         self.input_shape = (height, width, 4 if stems else channels)
         self.output_shapes = tuple(self.plan.shapes[name] for name in self.plan.outputs)
         exact = _exact_values(self.plan)
-        launches = [launch_of(step, self.plan.shapes, float_output=step.output in exact) for step in self.plan.steps]
-        kernels = iter(load_kernels([(x.name, x.constants, x.shared_bytes) for x in launches if x], device))
+        launches, precise = [], set()
+        for step in self.plan.steps:
+            float_input = isinstance(step, Pointwise) and step.input in precise
+            launch = launch_of(step, self.plan.shapes, float_output=step.output in exact, float_input=float_input)
+            launches.append(launch)
+            if launch and launch.float_output:
+                precise.add(step.output)
+        kernels = iter(place.load([(x.name, x.constants, x.shared_bytes) for x in launches if x]))
         last_reader = {name: i for i, step in enumerate(self.plan.steps) for name in inputs_of(step)}
         self._runs = []
         for i, (step, launch) in enumerate(zip(self.plan.steps, launches, strict=True)):
@@ -115,7 +121,7 @@ def _exact_values(plan: Plan) -> set[str]:
         if step.output in exact:
             if isinstance(step, Plain) and step.op in ("reshape", "concat"):
                 exact.update(inputs_of(step))
-            elif not isinstance(step, (Block, Pointwise)):
+            elif not isinstance(step, (Block, Pointwise, Tower)):
                 exact.discard(step.output)
     return exact
 
@@ -123,7 +129,7 @@ def _exact_values(plan: Plan) -> set[str]:
 Run = Callable[[dict[str, torch.Tensor]], torch.Tensor]
 
 
-def _launcher(launch: Launch, kernel: object, shape: tuple[int, ...], device: torch.device) -> Run:
+def _launcher(launch: Launch, kernel: Launchable, shape: tuple[int, ...], device: torch.device) -> Run:
     weights = [torch.from_numpy(a).to(device) if isinstance(a, np.ndarray) else None for a in launch.arguments]
     dtype = torch.float32 if launch.float_output else torch.float16
 
@@ -140,7 +146,7 @@ def _launcher(launch: Launch, kernel: object, shape: tuple[int, ...], device: to
                 arguments.append(frames * argument.factor)
             else:
                 arguments.append(0 if weight is None else weight.data_ptr())
-        kernel.launch(launch.blocks(frames), launch.threads, arguments)  # type: ignore[attr-defined]
+        kernel.launch(launch.blocks(frames), launch.threads, arguments)
         return output if output.shape[1:] == shape else output[..., : shape[-1]].reshape(frames, *shape)
 
     return run

@@ -13,6 +13,7 @@ expanded tensor never leaves the chip.
 * A 2x2 convolution of a 2x2 map is a dense layer of the flattened map.
 * Two separable residual steps on 8 channels behind an enlargement, and a last 3x3 convolution to one channel, are one
   `Refine`: the end of the mask decoder, whose maps are the largest of all.
+* Separable residual layers on maps of at most 16 pixels, with the 2x2 maximum beside a stride, are one `Tower`.
 * Anything else stays as it is (`Plain`) and runs with torch's operators.
 
 Every step can be run by `posemask.gpu.reference`, which is how fusing is tested without a GPU.
@@ -153,6 +154,19 @@ class Refine:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Tower:
+    """Separable residual layers on maps of at most 16 pixels, see kernels/tower.cu; run in float32.
+
+    `layers` are blocks whose output is added to their input, or with stride 2 to the input's 2x2 maxima, then clipped
+    to [0, 6].
+    """
+
+    input: str
+    output: str
+    layers: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plain:
     """An operator of the graph as it is: see `posemask.networks.operators`; weights among the inputs are constants."""
 
@@ -163,7 +177,7 @@ class Plain:
     constants: Mapping[str, Weights] = field(default_factory=dict)
 
 
-Step = Block | Pointwise | Squeeze | Upsample | Stem | Refine | Plain
+Step = Block | Pointwise | Squeeze | Upsample | Stem | Refine | Tower | Plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -360,6 +374,7 @@ def plan(graph: Graph) -> Plan:
             steps.append(_plain(work, op))
     shapes = {name: shape[1:] for name, shape in work.shapes.items() if name not in graph.constants}
     ordered = _join_refinements(_sorted(steps, graph.inputs[0]), shapes, graph.outputs)
+    ordered = _join_towers(ordered, shapes, graph.outputs)
     return Plan(tuple(ordered), graph.inputs[0], graph.outputs, shapes)
 
 
@@ -410,6 +425,56 @@ def _join_refinements(steps: list[Step], shapes: Mapping[str, Shape], outputs: t
         refine = Refine(first.input, joined[-1].output, (second, third), weights, first.skip)
         steps = [refine if step is joined[-1] else step for step in steps if step is joined[-1] or step not in joined]
     return steps
+
+
+def _join_towers(steps: list[Step], shapes: Mapping[str, Shape], outputs: tuple[str, ...]) -> list[Step]:
+    """Put chains of separable residual layers on the smallest maps together."""
+    layers = {}  # by input: the block as a layer, the steps it stands for, and its result
+    for step in steps:
+        found = _layer(step, steps, shapes)
+        if found:
+            layers[found[0].input] = found
+    starts = [name for name in layers if all(found[2] != name for found in layers.values())]
+    for start in starts:
+        chain, name = [], start
+        while name in layers and (name == start or name not in outputs) and shapes[layers[name][0].input][2] == shapes[start][2]:
+            chain.append(layers[name])
+            name = layers[name][2]
+        if len(chain) < 2:
+            continue
+        inside = [step for _, held, _ in chain for step in held]
+        tower = Tower(start, name, tuple(layer for layer, _, _ in chain))
+        steps = [tower if step is inside[-1] else step for step in steps if step is inside[-1] or step not in inside]
+    return steps
+
+
+def _layer(step: Step, steps: list[Step], shapes: Mapping[str, Shape]) -> tuple[Block, list[Step], str] | None:
+    """A block as a tower's layer: itself, the steps that it stands for in running order, the name of its result."""
+    if not isinstance(step, Block) or step.expand or step.stem or step.gate or step.project is None or step.shuffle:
+        return None
+    depthwise, (height, width, channels) = step.depthwise, shapes[step.input]
+    inner = (
+        depthwise.activation == "relu6"
+        and step.project.activation == "none"
+        and depthwise.weights.shape == (3, 3, channels)
+        and step.project.weights.shape == (channels, channels)
+        and channels % 32 == 0
+        and height * width // depthwise.stride**2 <= 16
+        and height * width * channels <= 64 * 288
+    )
+    if not inner:
+        return None
+    readers = [other for other in steps if step.input in inputs_of(other)]
+    if depthwise.stride == 1:
+        whole = step.residual == "input" and step.activation == "relu6" and depthwise.before == (1, 1) and len(readers) == 1
+        return (step, [step], step.output) if whole else None
+    if step.residual or depthwise.before != (0, 0) or len(readers) != 2 or height % 2 or width % 2:
+        return None
+    pool = next((r for r in readers if isinstance(r, Plain) and r.op == "max_pool" and r.attributes["window"] == (2, 2)), None)
+    add = next((r for r in steps if isinstance(r, Plain) and r.op == "add" and step.output in r.inputs), None)
+    if pool is None or add is None or set(add.inputs) != {pool.output, step.output} or add.attributes["activation"] != "relu6":
+        return None
+    return step, [other for other in steps if other in (step, pool, add)], add.output
 
 
 def _is_refining(block: Block) -> bool:

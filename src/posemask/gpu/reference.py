@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as nn
 
-from .plan import Block, Dense, Plain, Plan, Pointwise, Refine, Squeeze, Stem, Step, Upsample
+from .plan import Block, Dense, Plain, Plan, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
 
 __all__ = ["run", "run_step"]
 
@@ -55,6 +55,8 @@ def run_step(step: Step, values: Values, shapes: Mapping[str, tuple[int, ...]]) 
                 mean = mean + values[step.low].mean((1, 2), keepdim=True)
             y = _dense(step.first, mean)
             return _dense(step.second, y) if step.second else y
+        case Tower():
+            return _tower(step, x, shapes)
         case Refine():
             return _refine(step, x, values[step.skip] if step.skip else None, shapes[step.output])
         case Upsample():
@@ -79,6 +81,15 @@ def _refine(step: Refine, x: torch.Tensor, skip: torch.Tensor | None, shape: tup
         )
         y = y.permute(0, 2, 3, 1)
     return y
+
+
+def _tower(step: Tower, x: torch.Tensor, shapes: Mapping[str, tuple[int, ...]]) -> torch.Tensor:
+    for layer in step.layers:
+        y = _block(layer, x, shapes)
+        if layer.depthwise.stride == 2:
+            y = nn.relu6(y + nn.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1))
+        x = y
+    return x
 
 
 def constant(array: Any, like: torch.Tensor) -> torch.Tensor:

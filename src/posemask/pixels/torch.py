@@ -221,7 +221,6 @@ def blur(image: Tensor, sigma: float, *, border: Border = "replicate") -> Tensor
         return image.clone()
     flat = image.reshape(-1, *image.shape[-3:]).permute(0, 3, 1, 2).float()
     inside = torch.ones_like(flat[:, :1])
-    # Beyond the picture lies black, which weighs as much as colour, or the picture's edge.
     made = _blurred(flat, inside, sigma, replicate=_replicates(border))
     return _bytes(made[:, :3]).permute(0, 2, 3, 1).reshape(image.shape)
 
@@ -261,7 +260,10 @@ def _blurred(flat: Tensor, weight: Tensor, sigma: float, *, replicate: bool) -> 
     reach = (radius + 1) * factor
     around = (reach, reach + -width % factor, reach, reach + -height % factor)
     values = torch.cat([flat * weight, weight], 1)
-    values = nn.pad(values, around, mode="replicate") if replicate else nn.pad(values, around)
+    if replicate:
+        values = nn.pad(values, around, mode="replicate")
+    else:  # beyond the picture lies black, which weighs as much as colour
+        values = torch.cat([nn.pad(values[:, :3], around), nn.pad(values[:, 3:], around, value=1.0)], 1)
     cells = nn.avg_pool2d(values, factor) if factor > 1 else values
     kernel = torch.tensor(weights[:0:-1] + weights, device=flat.device).reshape(1, 1, 1, -1).expand(4, 1, 1, -1)
     cells = nn.conv2d(nn.conv2d(cells, kernel, groups=4), kernel.transpose(2, 3), groups=4)

@@ -3,6 +3,8 @@
 //
 // Half numbers travel as `unsigned` words of two (the lower half is the lower channel). Under POSEMASK_EMULATE the same
 // source is compiled for the CPU by the tests, which supply the intrinsics.
+#ifndef POSEMASK_COMMON
+#define POSEMASK_COMMON
 #ifdef POSEMASK_EMULATE
 #include "emulator.h"
 #else
@@ -117,3 +119,4 @@ DEVICE int group_channel(int t, int q) {
     const int size = WIDTH - t / 4 * 4 < 4 ? WIDTH - t / 4 * 4 : 4;
     return t / 4 * 32 + q * 2 * size;
 }
+#endif

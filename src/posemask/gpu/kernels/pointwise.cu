@@ -2,8 +2,18 @@
 //
 // A warp makes MB x 16 rows by TILES x 8 columns; blockIdx.y counts groups of TILES columns.
 // Constants: K, N (stored columns; the packed weights have a multiple of 8), TILES, MB, WARPS, GATE, MAP (rows that share
-// a gate), RESIDUAL, ACT, ACT_OUT, OUT_FLOAT (float32 instead of half).
+// a gate), RESIDUAL, ACT, ACT_OUT, OUT_FLOAT (float32 instead of half), X_FLOAT
+// (x is float32 and enters as the sum of two halves; K a multiple of 32).
 #include "common.cuh"
+
+// Two numbers rounded to half, and what rounding took.
+DEVICE unsigned split(float low, float high, unsigned& rest) {
+    const unsigned rounded = half2_pack(low, high);
+    float a, b;
+    half2_unpack(rounded, a, b);
+    rest = half2_pack(low - a, high - b);
+    return rounded;
+}
 
 KERNEL(WARPS * 32)
 pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, const unsigned char* __restrict__ residual,
@@ -25,7 +35,7 @@ pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, 
         constexpr bool TAIL16 = K % 32 != 0 && K % 32 <= 16;
         const bool narrow = TAIL16 && k + 32 > K;  // a last group of 16 channels: 4 to a lane
         const int channel = k + (narrow ? q * 4 : q * 8);
-        unsigned a[MB][2][4];
+        unsigned a[MB][2][4], rest[MB][2][4] = {};
 #pragma unroll
         for (int m = 0; m < MB; m++)
 #pragma unroll
@@ -33,7 +43,11 @@ pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, 
                 const int row = first + m * 16 + g + side * 8;
                 unsigned* v = a[m][side];
                 v[0] = v[1] = v[2] = v[3] = 0u;
-                if (row < rows && channel < K) {
+                if (X_FLOAT && row < rows) {
+                    const float4 w0 = ((const float4*)x)[((long long)row * K + channel) / 4], w1 = ((const float4*)x)[((long long)row * K + channel) / 4 + 1];
+                    v[0] = split(w0.x, w0.y, rest[m][side][0]), v[1] = split(w0.z, w0.w, rest[m][side][1]);
+                    v[2] = split(w1.x, w1.y, rest[m][side][2]), v[3] = split(w1.z, w1.w, rest[m][side][3]);
+                } else if (row < rows && channel < K) {
                     const unsigned char* from = x + ((long long)row * K + channel) * 2;
                     if (narrow) {
                         const uint2 w = *(const uint2*)from;
@@ -57,7 +71,10 @@ pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, 
             for (int t = 0; t < TILES; t++) {
                 const uint2 w = weights[((k / 16 + s) * ALL_TILES + t) * 32];
 #pragma unroll
-                for (int m = 0; m < MB; m++) mma(acc[m][t], a[m][0][s * 2], a[m][1][s * 2], a[m][0][s * 2 + 1], a[m][1][s * 2 + 1], w.x, w.y);
+                for (int m = 0; m < MB; m++) {
+                    mma(acc[m][t], a[m][0][s * 2], a[m][1][s * 2], a[m][0][s * 2 + 1], a[m][1][s * 2 + 1], w.x, w.y);
+                    if (X_FLOAT) mma(acc[m][t], rest[m][0][s * 2], rest[m][1][s * 2], rest[m][0][s * 2 + 1], rest[m][1][s * 2 + 1], w.x, w.y);
+                }
             }
         }
     }

@@ -1,0 +1,365 @@
+"""Many streams stepped together, each with its own people, wholly on the device.
+
+    frame -> crop -> landmark network -> keypoints, filters, next region -> mask -> finished frame      every stream
+    frame -> letterbox -> detector -> region                                                           streams without one
+
+The state of all streams is one set of tensors. The first line is one CUDA graph for all streams, whether somebody is
+followed there or not; the second is one graph for 1, 2, 4, ... streams. Which streams need the detector is known from
+flags that were copied to the host asynchronously, a frame or two ago: to run it for a stream that has found somebody
+meanwhile does no harm (the result is then not used), and one who enters or was lost is found a frame or two later. So
+the host never waits for the device. It may run ahead by `posemask.gpu.feed.DEPTH` frames.
+
+Results are tensors that the next step overwrites: copy what must last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from ..bodies import BLAZEPOSE
+from ..errors import InputError, TimestampError
+from ..networks.graph import Graph
+from ..numbers.anchors import detector_anchors
+from ..numbers.boxes import decode_detections, weighted_nms
+from ..numbers.geometry import apply_affine, image_from_crop, image_from_resized, letterbox_roi, roi_from_points
+from .compiler import Kernels
+from .feed import Arrivals, Captured, Feed, Table
+from .network import CudaNetwork
+from .pictures import Composer, Cropper, Effect, Format, MaskFilter, _Part, bits, plane_shape
+
+__all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults"]
+
+Tensor = torch.Tensor
+DETECTOR_SIZE, CROP_SIZE, KEYPOINTS = 224, 256, 33
+DOUBTFUL_STEPS = 3  # a stream that was reset is offered to the detector so often, whatever older flags say
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PoseResults:
+    """What the last step found, on the device; row n is stream n. Overwritten by the next step.
+
+    Attributes:
+        found: (N,) int32, 1 where a person is seen; the other rows mean nothing where it is 0.
+        score: (N,) float32, probability of a person in the region.
+        xyz: (N, 33, 3) float32, pixels of the frame.
+        world: (N, 33, 3) float32, metres.
+        visibility, presence: (N, 33) float32.
+        roi: (N, 4) float64, the region that was looked at: centre x, y, size, rotation.
+        masks: (N, 256, 256) float16 probabilities in the crop, or None.
+        image_from_crop: (N, 2, 3) float64.
+        pictures: the finished frames, one uint8 tensor a stream; empty without an effect.
+    """
+
+    found: Tensor
+    score: Tensor
+    xyz: Tensor
+    world: Tensor
+    visibility: Tensor
+    presence: Tensor
+    roi: Tensor
+    masks: Tensor | None
+    image_from_crop: Tensor
+    pictures: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SelfieResults:
+    """What the last step found, on the device; overwritten by the next step.
+
+    Attributes:
+        masks: (N, h, w) float16 probabilities, the frame stretched to the network's input.
+        image_from_crop: (N, 2, 3) float64, half-pixel centres.
+        pictures: the finished frames, one uint8 tensor a stream; empty without an effect.
+    """
+
+    masks: Tensor
+    image_from_crop: Tensor
+    pictures: tuple[Tensor, ...]
+
+
+class _Streams:
+    """What both pools share: where frames lie, when they are, and where finished frames go."""
+
+    def __init__(self, place: Kernels, sizes: Sequence[tuple[int, int]], form: Format, effect: Effect | None) -> None:
+        if not sizes or any(min(size) < 2 for size in sizes):
+            raise InputError(f"a pool needs at least one stream, and frames of at least 2 x 2 pixels, got {list(sizes)}")
+        if form == "nv12" and any(height % 2 or width % 2 for height, width in sizes):
+            raise InputError("NV12 frames need an even height and width")
+        self.device, self.count, self.sizes = place.device, len(sizes), tuple(sizes)
+        self.table = Table(sizes, form, self.device)
+        self.outputs = Table(sizes, form, self.device)
+        self.backgrounds = Table(sizes, form, self.device)
+        self.dt = Feed(torch.full((self.count,), 1 / 30, dtype=torch.float64), self.device)
+        self._times = np.full(self.count, -np.inf)
+        self.pictures: tuple[Tensor, ...] = ()
+        if effect is not None:
+            shapes = [plane_shape(size, form) for size in sizes]
+            self.pictures = tuple(torch.zeros(shape, dtype=torch.uint8, device=self.device) for shape in shapes)
+            self.outputs.set(self.pictures)
+            if effect.background == "picture":
+                self.backgrounds.set(self.pictures)  # until there are any
+
+    def feed(self, frames: Sequence[Tensor], times: Sequence[float], backgrounds: Sequence[Tensor] | None) -> None:
+        now = np.asarray(times, dtype=np.float64)
+        if now.shape != (self.count,) or not np.isfinite(now).all():
+            raise InputError(f"expected {self.count} times in seconds, one a stream, got {times!r}")
+        late = np.flatnonzero(now <= self._times)
+        if late.size:
+            raise TimestampError(float(now[late[0]]), float(self._times[late[0]]))
+        self.table.set(frames)
+        if backgrounds is not None:
+            self.backgrounds.set(backgrounds)
+        dt = np.where(np.isfinite(self._times), now - self._times, 1 / 30)
+        self.dt.set(dt)
+        self._times = now
+
+    def forget(self, stream: int) -> None:
+        self._times[stream] = -np.inf
+
+
+class PosePool:
+    """BlazePose on `len(sizes)` streams; see the head of the file.
+
+    Args:
+        place: where the kernels run.
+        detector, landmarks: the published graphs, all outputs.
+        sizes: (height, width) of each stream's frames, equal or different.
+        form: "rgb": frames are (H, W, 3) uint8 tensors on the device; "nv12": (H * 3 / 2, W).
+        segmentation: compute masks; implied by an effect.
+        effect: what finished frames show, None for none.
+        skeleton: draw the keypoints into the finished frames (RGB only).
+        smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `posemask.models.blazepose`.
+
+    Everything is compiled, allocated and captured here: no frame pays for it.
+    """
+
+    def __init__(
+        self,
+        place: Kernels,
+        detector: Graph,
+        landmarks: Graph,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        form: Format = "rgb",
+        segmentation: bool = False,
+        effect: Effect | None = None,
+        skeleton: bool = False,
+        smooth_keypoints: bool = True,
+        smooth_masks: bool = True,
+        min_detection_score: float = 0.5,
+        min_presence_score: float = 0.5,
+    ) -> None:
+        segmentation = segmentation or effect is not None
+        if skeleton and (effect is None or form != "rgb"):
+            raise InputError("a skeleton is drawn into finished RGB frames: give an effect, and form='rgb'")
+        self._streams = _Streams(place, sizes, form, effect)
+        device, n = place.device, len(sizes)
+        self.device, self.count = device, n
+        self._detector = CudaNetwork(detector, place)
+        self._landmarks = CudaNetwork(landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place)
+        self._detect_crops = Cropper(place, (DETECTOR_SIZE,) * 2, n, border="zero", scale=2 / 255, offset=-1.0, from_rois=False)
+        self._crops = Cropper(place, (CROP_SIZE,) * 2, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=True)
+        self._people = _Part(place, "people", {"SMOOTH": int(smooth_keypoints)}, 128, 8 * (70 + 204 + 4 + 4))
+        mask_hw = (CROP_SIZE, CROP_SIZE)
+        self._masks = MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
+        self._composer = Composer(place, sizes, mask_hw, effect, border="zero") if effect else None
+        self._skeleton = _Skeleton(place, n, min(sizes[0])) if skeleton else None
+        self._min_detection, self._min_presence = min_detection_score, bits(min_presence_score)
+
+        whole = torch.tensor([letterbox_roi(size) for size in sizes], dtype=torch.float64)
+        self._letterbox = image_from_crop(whole, DETECTOR_SIZE).to(device)
+        self._fraction = image_from_crop(whole, 1).float().to(device)
+        self._anchors = torch.tensor(detector_anchors()).to(device)
+        self._start_roi = whole.to(device)
+        self._all_rows = torch.arange(n, dtype=torch.int32, device=device)
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        self._roi = self._start_roi.clone()
+        self._has_roi, self._alive, self._alive_before = (zeros(n, dtype=torch.int32) for _ in range(3))
+        self._filters = zeros(n, 3, 68, 3, dtype=torch.float64)
+        self._seen = zeros(n, KEYPOINTS, dtype=torch.float64)
+        self._flags = zeros(n, dtype=torch.int32)
+        self._results = PoseResults(
+            found=zeros(n, dtype=torch.int32),
+            score=zeros(n),
+            xyz=zeros(n, KEYPOINTS, 3),
+            world=zeros(n, KEYPOINTS, 3),
+            visibility=zeros(n, KEYPOINTS),
+            presence=zeros(n, KEYPOINTS),
+            roi=zeros(n, 4, dtype=torch.float64),
+            masks=self._masks.masks if self._masks else None,
+            image_from_crop=self._crops.maps,
+            pictures=self._streams.pictures,
+        )
+        self._detect_rows = Feed(torch.zeros(n, dtype=torch.int32), device)
+        self._arrivals = Arrivals(self._flags)
+        self._followed = np.zeros(n, dtype=bool)
+        self._doubtful = np.zeros(n, dtype=int)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        blank = [torch.zeros(s, dtype=torch.uint8, device=self.device) for s in self._shapes()]
+        self._streams.table.set(blank)
+        memory = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
+        self._observe = Captured(self._observe_all, self.device, memory)
+        sizes = sorted({min(1 << i, self.count) for i in range(self.count.bit_length() + 1)})
+        self._detect = {size: Captured(partial(self._detect_some, size), self.device, memory) for size in sizes}
+        for stream in range(self.count):
+            self.reset(stream)
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [plane_shape(size, self._streams.table._form) for size in self._streams.sizes]
+
+    def step(
+        self, frames: Sequence[Tensor], times: Sequence[float], *, backgrounds: Sequence[Tensor] | None = None
+    ) -> PoseResults:
+        """Queue one frame of every stream; returns at once.
+
+        Args:
+            frames: one tensor a stream on the device, of the stream's size and the pool's format. They are read where
+                they lie and must not change until the step is done.
+            times: seconds, later than each stream's frame before.
+            backgrounds: for the effect "picture", one of the frame's size and format a stream; kept until others come.
+
+        Raises:
+            ImageError: a frame does not fit its stream.
+            TimestampError: a time did not increase.
+        """
+        with torch.inference_mode():
+            self._streams.feed(frames, times, backgrounds)
+            arrived = self._arrivals.newest()
+            if arrived is not None:
+                self._followed = arrived != 0
+            needed = np.flatnonzero(~self._followed | (self._doubtful > 0))
+            self._doubtful = np.maximum(self._doubtful - 1, 0)
+            if needed.size:
+                size = min(1 << int(needed.size - 1).bit_length(), self.count)
+                padded = np.full(size, needed[0], dtype=np.int32)
+                padded[: needed.size] = needed
+                self._detect_rows.set(padded)
+                self._detect[size].run()
+            self._observe.run()
+            self._arrivals.request()
+        return self._results
+
+    def reset(self, stream: int) -> None:
+        """Forget a stream's person and time: its next frame is a new stream's first."""
+        self._has_roi[stream].zero_()
+        self._alive[stream].zero_()
+        self._roi[stream].copy_(self._start_roi[stream])
+        self._followed[stream] = False
+        self._doubtful[stream] = DOUBTFUL_STEPS
+        self._streams.forget(stream)
+
+    def _detect_some(self, count: int) -> None:
+        rows32 = self._detect_rows.tensor[:count]
+        rows = rows32.long()
+        self._detect_crops.maps[:count].copy_(self._letterbox[rows])
+        crops = self._detect_crops.run(self._streams.table.tensor, rows32, count)
+        raw, logits = self._detector(crops)
+        points, scores = decode_detections(raw, logits, self._anchors, input_size=DETECTOR_SIZE)
+        people, best = weighted_nms(points, scores, max_people=1, min_score=self._min_detection)
+        alignment = apply_affine(self._fraction[rows], people[:, 0, 4:8].reshape(-1, 2, 2))
+        found = roi_from_points(alignment[:, 0], alignment[:, 1]).double()
+        has = self._has_roi[rows]
+        new = (best[:, 0] > 0) & (has == 0)
+        self._roi.index_put_((rows,), torch.where(new[:, None], found, self._roi[rows]))
+        self._has_roi.index_put_((rows,), has | new.int())
+
+    def _observe_all(self) -> None:
+        r, streams = self._results, self._streams
+        self._alive_before.copy_(self._alive)
+        crops = self._crops.run(streams.table.tensor, self._all_rows, self.count, self._roi)
+        raw, score, heatmap, metres, *mask = self._landmarks(crops)
+        state = (self._roi, self._has_roi, self._alive, self._filters, self._seen)
+        made = (r.found, r.score, r.xyz, r.world, r.visibility, r.presence, r.roi, self._flags)
+        self._people.run((self.count, 1), raw, score, heatmap, metres, streams.dt.tensor, *state, *made, self._min_presence)
+        if self._masks:
+            masks = self._masks.run(mask[0], self._crops.maps, r.found, self._alive_before)
+            if self._composer:
+                tables = (streams.table.tensor, streams.outputs.tensor, streams.backgrounds.tensor)
+                self._composer.run(*tables, masks, self._crops.maps, r.found)
+            if self._skeleton:
+                self._skeleton.run(streams.outputs.tensor, r)
+
+
+class _Skeleton:
+    """Keypoints and the lines between them, drawn into finished frames."""
+
+    def __init__(self, place: Kernels, count: int, shorter_side: int, *, least: float = 0.5) -> None:
+        edges = [(first, second) for first, second in BLAZEPOSE.edges]
+        colors = [0x00FF7F if a % 2 and b % 2 else 0x3C8CFF if not (a % 2 or b % 2) else 0xFFFFFF for a, b in edges]
+        colors += [0xFFFFFF] * KEYPOINTS
+        constants = {"EDGES": len(edges), "POINTS": KEYPOINTS}
+        self._part = _Part(place, "skeleton", constants, 128)
+        self._blocks = (len(edges) + KEYPOINTS, count)
+        self._edges = torch.tensor(edges, dtype=torch.int32, device=place.device)
+        self._colors = torch.tensor(colors, dtype=torch.int32, device=place.device)
+        self._options = (bits(least), bits(max(1.0, shorter_side / 360)))
+
+    def run(self, outputs: Tensor, r: PoseResults) -> None:
+        self._part.run(self._blocks, outputs, r.xyz, r.visibility, r.found, self._edges, self._colors, *self._options)
+
+
+class SelfiePool:
+    """Selfie Segmentation on `len(sizes)` streams; arguments and rules as of `PosePool`."""
+
+    def __init__(
+        self,
+        place: Kernels,
+        network: Graph,
+        sizes: Sequence[tuple[int, int]],
+        *,
+        form: Format = "rgb",
+        effect: Effect | None = None,
+        smooth_masks: bool = False,
+    ) -> None:
+        self._streams = _Streams(place, sizes, form, effect)
+        device, n = place.device, len(sizes)
+        self.device, self.count = device, n
+        self._network = CudaNetwork(network, place)
+        side = self._network.input_shape[:2]
+        self._crops = Cropper(place, side, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=False)
+        self._crops.maps.copy_(torch.tensor([image_from_resized(size, side, half_pixel=False) for size in sizes]))
+        maps = torch.tensor([image_from_resized(size, side, half_pixel=True) for size in sizes], dtype=torch.float64)
+        self._maps = maps.to(device)
+        self._masks = MaskFilter(place, side, n, logits=False, smooth=smooth_masks, moving=False)
+        self._composer = Composer(place, sizes, side, effect, border="replicate") if effect else None
+        self._rows = torch.arange(n, dtype=torch.int32, device=device)
+        self._alive = torch.zeros(n, dtype=torch.int32, device=device)
+        pictures = self._streams.pictures
+        self._results = SelfieResults(masks=self._masks.masks, image_from_crop=self._maps, pictures=pictures)
+        self._streams.table.set([torch.zeros(plane_shape(s, form), dtype=torch.uint8, device=device) for s in sizes])
+        self._work = Captured(self._run_all, device)
+        self._alive.zero_()
+
+    def step(
+        self, frames: Sequence[Tensor], times: Sequence[float], *, backgrounds: Sequence[Tensor] | None = None
+    ) -> SelfieResults:
+        """Queue one frame of every stream; as `PosePool.step`."""
+        with torch.inference_mode():
+            self._streams.feed(frames, times, backgrounds)
+            self._work.run()
+        return self._results
+
+    def reset(self, stream: int) -> None:
+        """Forget a stream's mask and time."""
+        self._alive[stream].zero_()
+        self._streams.forget(stream)
+
+    def _run_all(self) -> None:
+        streams = self._streams
+        crops = self._crops.run(streams.table.tensor, self._rows, self.count)
+        (probabilities,) = self._network(crops)
+        masks = self._masks.run(probabilities, self._maps, None, self._alive)
+        self._alive.fill_(1)
+        if self._composer:
+            tables = (streams.table.tensor, streams.outputs.tensor, streams.backgrounds.tensor)
+            self._composer.run(*tables, masks, self._maps, None)
