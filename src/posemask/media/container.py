@@ -161,7 +161,8 @@ def open_container(file: str | IO[bytes], name: str) -> InputContainer:
     with video_errors(name):
         if isinstance(file, str):
             file = f"file:{file}"  # or FFmpeg takes a name with a colon for an address
-        return av.open(file, "r", container_options=options, **_TOLERANT)
+        container: InputContainer = av.open(file, "r", container_options=options, **_TOLERANT)
+        return container
 
 
 def packets_of(
