@@ -298,13 +298,7 @@ def _is_link(op: Operation, graph: Graph) -> bool:
         if expand is not None or depthwise is None or project is None or op.residual not in (None, op.inputs[0]):
             return False
         return _is_plain_3x3(depthwise)
-    return (
-        op.kind == "convolution"
-        and shape[3] == 1
-        and op.layers[0] is not None
-        and op.output in graph.outputs
-        and _is_plain_3x3(op.layers[0])
-    )
+    return op.kind == "convolution" and shape[3] == 1 and op.layers[0] is not None and _is_plain_3x3(op.layers[0])
 
 
 def _is_plain_3x3(layer: Layer) -> bool:
@@ -377,6 +371,12 @@ class _Writer:
             self.plan.rearrange(self.blocked[name], self.plain[name])
         return self.plain[name]
 
+    def _plain_output(self, name: str) -> int:
+        """The plain map to write a value into: the caller's, or one of our own."""
+        if name not in self.plain:
+            self.plain[name] = self._new_plain(name)
+        return self.plain[name]
+
     def _optional(self, name: str | None) -> int:
         return -1 if name is None else self._read_blocked(name)
 
@@ -432,7 +432,7 @@ class _Writer:
                 links.append(self.engine.last_link(link_map, self._dense(member.layers[0])))
         source = self._read_blocked(op.inputs[0])
         ends_plain = op.attributes["members"][-1].kind == "convolution"
-        self.plan.chain(source, self.plain[op.output] if ends_plain else self._new_blocked(op.output), links)
+        self.plan.chain(source, self._plain_output(op.output) if ends_plain else self._new_blocked(op.output), links)
 
     def _block(self, op: Operation) -> None:
         expand, depthwise, project = op.layers
@@ -463,9 +463,7 @@ class _Writer:
 
     def _spread(self, op: Operation, source: int, size: int) -> None:
         if self._hwc(op.output)[2] == 1:  # one channel: plain
-            if op.output not in self.plain:
-                self.plain[op.output] = self._new_plain(op.output)
-            self.plan.depth_to_space(source, self.plain[op.output], size)
+            self.plan.depth_to_space(source, self._plain_output(op.output), size)
         else:
             self.plan.depth_to_space(source, self._new_blocked(op.output), size)
 
@@ -493,9 +491,7 @@ class _Writer:
     def _function(self, op: Operation) -> None:
         source = op.inputs[0]
         if source in self.plain and source not in self.blocked:
-            if op.output not in self.plain:
-                self.plain[op.output] = self._new_plain(op.output)
-            self.plan.activation(op.kind, self.plain[source], self.plain[op.output])
+            self.plan.activation(op.kind, self.plain[source], self._plain_output(op.output))
         else:
             self.plan.activation(op.kind, self._read_blocked(source), self._new_blocked(op.output))
 
@@ -561,9 +557,7 @@ class _Writer:
             offset += part
 
     def _copy(self, op: Operation, source: int, offset: int, run: int, stride: int, count: int) -> None:
-        if op.output not in self.plain:
-            self.plain[op.output] = self._new_plain(op.output)
-        self.plan.copy(source, self.plain[op.output], offset, run, stride, count)
+        self.plan.copy(source, self._plain_output(op.output), offset, run, stride, count)
 
     def _size(self, name: str) -> int:
         return math.prod(self.graph.shapes[name][1:])
