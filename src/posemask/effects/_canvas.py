@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +42,7 @@ def blurred_matte(matte: Matte, sigma: float) -> Matte:
     if not matte.alpha.size or sigma == 0:
         return matte
     grown = matte.grown(_reach(sigma))
-    alpha = pixels.blur(grown.alpha, sigma, border="zero")
-    return Matte(alpha=alpha, top=grown.top, left=grown.left, size_hw=grown.size_hw)
+    return replace(grown, alpha=pixels.blur(grown.alpha, sigma, border="zero"))
 
 
 def blurred_layer(layer: Picture, sigma: float) -> tuple[Picture, Plane]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,12 +37,14 @@ class Matte:
         alpha: (h, w) uint8, 255 where the picture is all person. May be empty.
         top, left: the box's first row and column in the picture.
         size_hw: height and width of the picture.
+        grain: side of a pixel of the mask that this was made from, in pixels of the picture: how exact its edge is.
     """
 
     alpha: Plane
     top: int
     left: int
     size_hw: tuple[int, int]
+    grain: float = 1.0
 
     def view(self, picture: Picture) -> Picture:
         """The part of an array of the picture's size that lies in the box; writing to it writes to the picture."""
@@ -58,7 +60,7 @@ class Matte:
     def mirrored(self) -> Matte:
         """The same in the mirrored picture."""
         left = self.size_hw[1] - self.left - self.alpha.shape[1]
-        return Matte(alpha=np.ascontiguousarray(self.alpha[:, ::-1]), top=self.top, left=left, size_hw=self.size_hw)
+        return replace(self, alpha=np.ascontiguousarray(self.alpha[:, ::-1]), left=left)
 
     def grown(self, margin: int) -> Matte:
         """The same opacity with a box that is larger on every side, as far as the picture reaches."""
@@ -69,7 +71,7 @@ class Matte:
         bottom = min(self.size_hw[0], self.top + height + margin)
         right = min(self.size_hw[1], self.left + width + margin)
         around = ((self.top - top, bottom - self.top - height), (self.left - left, right - self.left - width))
-        return Matte(alpha=np.pad(self.alpha, around), top=top, left=left, size_hw=self.size_hw)
+        return replace(self, alpha=np.pad(self.alpha, around), top=top, left=left)
 
 
 def soft_matte(segmentations: Sequence[Segmentation], size_hw: tuple[int, int], edge: tuple[float, float]) -> Matte:
@@ -111,7 +113,8 @@ def _enlarged(mask: Mask, zero: float, gain: float, offset: float, *, smooth: bo
     if alpha.size:
         image_from_ringed[:, 2] -= left, top
         pixels.paste(values, image_from_ringed, alpha.shape, border=mask.border, out=alpha)
-    return Matte(alpha=alpha, top=top, left=left, size_hw=mask.size_hw)
+    grain = math.sqrt(abs(np.linalg.det(image_from_ringed[:, :2])))
+    return Matte(alpha=alpha, top=top, left=left, size_hw=mask.size_hw, grain=grain)
 
 
 def _box(occupied: npt.NDArray[np.bool_], image_from_mask: npt.NDArray[np.float64], mask: Mask) -> tuple[int, ...]:
@@ -150,4 +153,4 @@ def _union(mattes: Sequence[Matte], size_hw: tuple[int, int]) -> Matte:
         height, width = matte.alpha.shape
         part = alpha[matte.top - top : matte.top - top + height, matte.left - left : matte.left - left + width]
         np.maximum(part, matte.alpha, out=part)
-    return Matte(alpha=alpha, top=top, left=left, size_hw=size_hw)
+    return Matte(alpha=alpha, top=top, left=left, size_hw=size_hw, grain=max(matte.grain for matte in mattes))

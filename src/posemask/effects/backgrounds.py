@@ -122,7 +122,11 @@ def cut_out(
     matte = soft_matte(segmentations, image.shape[:2], check_edge(edge))
     picture = np.zeros((*image.shape[:2], 4), dtype=np.uint8)
     if matte.alpha.size:
-        pixels.join_alpha(_people(image, matte, clean_edges), matte.alpha, out=matte.view(picture))
+        people = _people(image, matte, clean_edges)
+        # What is transparent must be gone: pixels that are only invisible come back in whoever drops the alpha.
+        nothing = np.broadcast_to(np.zeros((1, 1, 3), dtype=np.uint8), people.shape)
+        seen = np.where(matte.alpha, np.uint8(255), np.uint8(0))
+        pixels.join_alpha(pixels.blend(people, nothing, seen), matte.alpha, out=matte.view(picture))
     return picture
 
 
@@ -164,7 +168,7 @@ def _people(image: Picture, matte: Matte, clean_edges: bool) -> Picture:
     part = matte.view(image)
     if not clean_edges or not part.size:
         return part
-    nearby = _blurred(part, matte.alpha, max(image.shape[:2]) / 160)
+    nearby = _blurred(part, matte.alpha, max(1.0, 1.5 * matte.grain))
     return pixels.blend(part, nearby, matte.alpha)
 
 

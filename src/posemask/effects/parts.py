@@ -49,14 +49,14 @@ def draw_parts(
             raise InputError("there are no body parts in this segmentation: ask for them with segment_body_parts=True")
         labels = np.asarray(one.part_labels)
         somebody = labels < NO_PART
-        rows, columns = _span(somebody.any(axis=1)), _span(somebody.any(axis=0))
+        rows, columns = _span(somebody, axis=1), _span(somebody, axis=0)
         labels, part = np.minimum(labels[rows, columns], NO_PART), picture[rows, columns]
         if labels.size:
             pixels.blend(np.take(table[:, :3], labels, axis=0), part, np.take(alphas, labels), out=part)
     return picture
 
 
-def _span(occupied: npt.NDArray[np.bool_]) -> slice:
-    """From the first to the last that is occupied."""
-    where = np.flatnonzero(occupied)
+def _span(occupied: npt.NDArray[np.bool_], axis: int) -> slice:
+    """From the first to the last row (axis 1) or column (axis 0) in which something is occupied."""
+    where = np.flatnonzero(occupied.any(axis=axis))
     return slice(where[0], where[-1] + 1) if where.size else slice(0, 0)

@@ -80,8 +80,7 @@ def draw_skeleton(
 class _Figure:
     """What is drawn of one pose: L lines and P joints, each in the order in which they are drawn."""
 
-    start_xy: Floats  # (L, 2)
-    end_xy: Floats  # (L, 2)
+    line_xyxy: Floats  # (L, 4) both ends
     line_width: Floats  # (L,)
     line_side: npt.NDArray[np.intp]  # (L,) row of the palette: left, right, middle
     joint_xy: Floats  # (P, 2)
@@ -106,8 +105,7 @@ def _figure(pose: Pose, threshold: float, width: float | None) -> _Figure:
     joints = np.flatnonzero(seen)
     joints = joints[np.argsort(-depth[joints], kind="stable")]
     return _Figure(
-        start_xy=xy[start],
-        end_xy=xy[end],
+        line_xyxy=np.concatenate([xy[start], xy[end]], axis=1),
         line_width=width * np.minimum(scale[start], scale[end]),
         line_side=np.where(side[start] == side[end], side[start], 2),
         joint_xy=xy[joints],
@@ -119,12 +117,10 @@ def _figure(pose: Pose, threshold: float, width: float | None) -> _Figure:
 
 def _draw(picture: Picture, figure: _Figure, palette: npt.NDArray[np.uint8]) -> None:
     """Rim, lines, joints, onto the picture itself."""
-    rim = np.array([RIM_COLOR], dtype=np.uint8)
-    rim_of_lines, rim_of_joints = rim.repeat(len(figure.start_xy), 0), rim.repeat(len(figure.joint_xy), 0)
-    pixels.draw_lines(picture, figure.start_xy, figure.end_xy, rim_of_lines, figure.line_width + 2 * figure.rim)
-    pixels.draw_discs(picture, figure.joint_xy, figure.joint_radius + figure.rim, rim_of_joints)
-    pixels.draw_lines(picture, figure.start_xy, figure.end_xy, palette[figure.line_side], figure.line_width)
-    pixels.draw_discs(picture, figure.joint_xy, figure.joint_radius, palette[figure.joint_side])
+    pixels.draw_lines(picture, figure.line_xyxy, RIM_COLOR, figure.line_width + 2 * figure.rim)
+    pixels.draw_discs(picture, figure.joint_xy, RIM_COLOR, figure.joint_radius + figure.rim)
+    pixels.draw_lines(picture, figure.line_xyxy, palette[figure.line_side], figure.line_width)
+    pixels.draw_discs(picture, figure.joint_xy, palette[figure.joint_side], figure.joint_radius)
 
 
 def _sides(skeleton: Skeleton) -> npt.NDArray[np.intp]:
