@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import av
 import numpy as np
@@ -172,30 +175,7 @@ class TestNothingHalfDone:
     @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
     def test_when_it_is_broken_off(self, tmp_path, request_to_end):
         make(tmp_path / "long.mp4", [k / 25 for k in range(400)])
-        program = (
-            "import sys, time, posemask.cli.options as options\n"
-            "sys.path.insert(0, sys.argv.pop(1))\n"
-            "from cli.stand_ins import left_half\n"
-            "def find(image, at):\n"
-            "    print('frame', flush=True)\n"
-            "    time.sleep(0.05)\n"
-            "    return [left_half(image.shape[:2])]\n"
-            "options.people_finder = lambda *given, **options: (find, lambda: None)\n"
-            "from posemask.cli import main\n"
-            "sys.exit(main())\n"
-        )
-        tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        command = [
-            sys.executable,
-            "-c",
-            program,
-            tests,
-            "blur",
-            str(tmp_path / "long.mp4"),
-            "-o",
-            str(tmp_path / "out.mp4"),
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with program("blur", tmp_path / "long.mp4", "-o", tmp_path / "out.mp4") as process:
             for _ in range(5):
                 assert process.stdout.readline() == "frame\n"
             assert any(name.endswith(".part.mp4") for name in names(tmp_path))
@@ -206,6 +186,67 @@ class TestNothingHalfDone:
         assert process.returncode == 130
         assert err == "posemask: error: interrupted\n"
         assert names(tmp_path) == ["long.mp4"]
+
+
+PROGRAM = """
+import sys, time
+import posemask.cli.options as options
+sys.path.insert(0, sys.argv.pop(1))
+from cli.stand_ins import left_half
+
+def find(image, at):
+    print("frame", flush=True)
+    time.sleep(0.05)
+    return [left_half(image.shape[:2])]
+
+options.people_finder = lambda *given, **options: (find, lambda: None)
+from posemask.cli import main
+sys.exit(main())
+"""
+
+
+def program(*arguments):
+    """The command line as a process of its own, with a model that takes a twentieth of a second and says "frame"."""
+    tests = str(Path(__file__).resolve().parents[1])
+    command = [sys.executable, "-c", PROGRAM, tests, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_libraries_do_not_speak_beside_our_one_line(shared_data, tmp_path):
+    """libtiff writes to the error stream itself, Pillow warns and logs."""
+    bad = shared_data / "hostile/pillow_bad"
+    files = [
+        bad / "oom-225817ca0f8c663be7ab4b9e717b02c661e66834.tif",
+        *bad.glob("crash-0c7*.tif"),
+        bad / "hopper_bad_exif.jpg",
+    ]
+    with program("mask", *files, "-o", tmp_path / "out") as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert out == f"frame\n{tmp_path}/out/hopper_bad_exif.png\n"
+    assert [line[:16] for line in err.splitlines()] == ["posemask: error:"] * 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_gets_a_bar(tmp_path):
+    import pty
+
+    make(tmp_path / "clip.mp4", [k / 25 for k in range(40)])
+    master, slave = pty.openpty()
+    tests = str(Path(__file__).resolve().parents[1])
+    arguments = ["blur", str(tmp_path / "clip.mp4"), "-o", str(tmp_path / "out.mp4")]
+    command = [sys.executable, "-c", PROGRAM, tests, *arguments]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=environment) as process:
+        os.close(slave)
+        shown = bytearray()
+        with contextlib.suppress(OSError):  # the terminal's other end is gone
+            while data := os.read(master, 4096):
+                shown += data
+    os.close(master)
+    assert process.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())  # without colours
+    assert re.search(r"clip\.mp4 .*\b\d+/40 +\d+\.\d/s +\d:\d\d:\d\d", text)
 
 
 @pytest.mark.usefixtures("made")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import signal
 import sys
@@ -349,6 +350,7 @@ def _quiet_libraries() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", module="PIL")
+        logging.getLogger("PIL").addHandler(logging.NullHandler())
         sys.stderr.flush()
         kept = os.dup(2)
         stack.callback(os.close, kept)
