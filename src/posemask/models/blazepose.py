@@ -30,7 +30,6 @@ from .. import runtimes
 from ..errors import InputError, TimestampError
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import decode_detections, weighted_nms
-from ..numbers.filters import blend_masks
 from ..numbers.geometry import (
     apply_affine,
     compose_affine,
@@ -40,7 +39,7 @@ from ..numbers.geometry import (
     mirror_x,
     roi_from_points,
 )
-from ..numbers.landmarks import decode_landmarks, project_landmarks, refine_landmarks
+from ..numbers.landmarks import decode_landmarks, project_landmarks
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
@@ -210,10 +209,9 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         crop = pixels.crop(image, affine[i], (size, size), border="replicate", scale=1 / 255)
         raw, score, heatmap, world, *mask = model.landmarker(crop[None])
         crop_xyz, visibility, presence = decode_landmarks(raw[0].astype(np.float64))
-        crop_xy = refine_landmarks(crop_xyz[:_POINTS, :2], heatmap[0, :, :, :_POINTS])
-        crop_xyz = np.concatenate([crop_xy, crop_xyz[:_POINTS, 2:]], axis=-1)
+        crop_xyz[:, :2] = pixels.refine_heatmap(raw, heatmap)
         metres = world[0].reshape(-1, 3)[:KEYPOINTS].astype(np.float64)
-        rows.append((crop_xyz, metres, visibility[:KEYPOINTS], presence[:KEYPOINTS], score[0, 0]))
+        rows.append((crop_xyz[:_POINTS], metres, visibility[:KEYPOINTS], presence[:KEYPOINTS], score[0, 0]))
         if masks is not None:
             masks[i] = pixels.sigmoid(mask[0][0, :, :, 0])
     crop_xyz, metres, visibility, presence, scores = (np.stack(column) for column in zip(*rows, strict=True))
@@ -305,8 +303,7 @@ def _blend(
     million, and nothing depends on the image's size. Outside its crop the mask before is 0, as it is there.
     """
     crop_from_crop_before = compose_affine(invert_affine(affine), affine_before)
-    blended: npt.NDArray[np.float32] = blend_masks(mask, pixels.paste(before, crop_from_crop_before, mask.shape))
-    return blended
+    return pixels.blend_masks(mask, pixels.paste(before, crop_from_crop_before, mask.shape))
 
 
 def _select(landmarks: Landmarks, which: npt.NDArray[np.bool_]) -> Landmarks:

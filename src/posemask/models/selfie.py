@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from .. import runtimes
 from ..errors import InputError, ModelFileError, TimestampError
-from ..numbers.filters import blend_masks
 from ..numbers.geometry import image_from_resized, mirror_x
 from ..pixels import native as pixels
 from ..results import Array, Mask, Segmentation
@@ -140,7 +139,7 @@ def step(
         raise TimestampError(time, state.time)
     probabilities = _run(model, image)
     if state is not None and model.smooth_masks:
-        probabilities = blend_masks(probabilities, state.probabilities)
+        probabilities = pixels.blend_masks(probabilities, state.probabilities)
     return StreamState(time, probabilities), [_segmentation(model, probabilities, image, flip_horizontal)]
 
 
