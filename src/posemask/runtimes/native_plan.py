@@ -322,17 +322,17 @@ class _Writer:
         self.plain: dict[str, int] = {}
 
     def write(self) -> None:
+        for name in (*self.graph.inputs, *self.graph.outputs):
+            self.plain[name] = self._new_plain(name)
+            if self._hwc(name)[2] == THIN:
+                self.blocked[name] = self.plain[name]
         for name in self.graph.inputs:
-            self.plain[name] = self._new_plain(name)
             self.plan.input(self.plain[name])
-        for name in self.graph.outputs:
-            self.plain[name] = self._new_plain(name)
-        made = set()
         for operation in self.operations:
             getattr(self, f"_{operation.kind}", self._no_such)(operation)
-            made.add(operation.output)
-            if operation.output in self.graph.outputs and operation.output in self.blocked:
-                self.plan.rearrange(self.blocked[operation.output], self.plain[operation.output])
+            blocked, plain = (maps.get(operation.output) for maps in (self.blocked, self.plain))
+            if operation.output in self.graph.outputs and blocked is not None and blocked != plain:
+                self.plan.rearrange(blocked, plain)
         for name in self.graph.outputs:
             self.plan.output(self.plain[name])
 
@@ -345,9 +345,13 @@ class _Writer:
         return (1,) * (3 - len(shape)) + tuple(shape)  # type: ignore[return-value]
 
     def _new_plain(self, name: str) -> int:
-        return int(self.plan.map(*self._hwc(name), 0))
+        """A plain map; one of exactly 8 channels is a blocked one, too."""
+        h, w, c = self._hwc(name)
+        return int(self.plan.map(h, w, c, 8 if c == THIN else 0))
 
     def _new_blocked(self, name: str) -> int:
+        if name in self.blocked:  # an output that is both
+            return self.blocked[name]
         h, w, c = self._hwc(name)
         self.blocked[name] = int(self.plan.map(h, w, c, 8 if c <= 8 else 16))
         return self.blocked[name]
