@@ -113,7 +113,8 @@ def _enlarged(mask: Mask, zero: float, gain: float, offset: float, *, smooth: bo
     if alpha.size:
         image_from_ringed[:, 2] -= left, top
         pixels.paste(values, image_from_ringed, alpha.shape, border=mask.border, out=alpha)
-    grain = math.sqrt(abs(np.linalg.det(image_from_ringed[:, :2])))
+    (a, b, _), (c, d, _) = image_from_ringed.tolist()
+    grain = math.sqrt(abs(a * d - b * c))
     return Matte(alpha=alpha, top=top, left=left, size_hw=mask.size_hw, grain=grain)
 
 

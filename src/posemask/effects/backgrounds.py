@@ -3,8 +3,7 @@
 A mask is never right to the pixel, and around a person the colours of both sides mix. Two things keep that from being
 seen. What is blurred behind people is the background alone: each pixel counts as much as it is *not* person, so no glow
 of skin and clothes lies around them. And before people are laid over something new, the pixels of their rim take on the
-people's colours from nearby, so no seam of the old background comes along. Both are the same weighted mean, taken in a
-reduced picture because it is blurred anyway.
+people's colours from nearby, so no seam of the old background comes along.
 """
 
 from __future__ import annotations
@@ -124,8 +123,8 @@ def cut_out(
     if matte.alpha.size:
         people = _people(image, matte, clean_edges)
         # What is transparent must be gone: pixels that are only invisible come back in whoever drops the alpha.
-        nothing = np.broadcast_to(np.zeros((1, 1, 3), dtype=np.uint8), people.shape)
-        seen = np.where(matte.alpha, np.uint8(255), np.uint8(0))
+        nothing = np.broadcast_to(np.zeros_like(people[:1]), people.shape)
+        seen = (matte.alpha > 0).view(np.uint8) * np.uint8(255)
         pixels.join_alpha(pixels.blend(people, nothing, seen), matte.alpha, out=matte.view(picture))
     return picture
 
@@ -149,7 +148,7 @@ def fit_background(background: Picture, size_hw: tuple[int, int]) -> Picture:
     rows, columns = max(1, rows), max(1, columns)
     top, left = (height - rows) // 2, (width - columns) // 2
     middle = background[top : top + rows, left : left + columns]
-    return pixels.resize(middle, tuple(size_hw), method="area" if scale < 1 else "linear")
+    return pixels.resize(middle, (size_hw[0], size_hw[1]), method="area" if scale < 1 else "linear")
 
 
 def _background(background: Picture | Frame | Sequence[int], size_hw: tuple[int, int]) -> Picture:
@@ -168,23 +167,24 @@ def _people(image: Picture, matte: Matte, clean_edges: bool) -> Picture:
     part = matte.view(image)
     if not clean_edges or not part.size:
         return part
-    nearby = _blurred(part, matte.alpha, max(1.0, 1.5 * matte.grain))
+    nearby = _nearby(part, matte.alpha, max(1.5, 1.5 * matte.grain))
     return pixels.blend(part, nearby, matte.alpha)
 
 
-def _blurred(image: Picture, weight: Plane, sigma: float) -> Picture:
+def _nearby(image: Picture, weight: Plane, sigma: float) -> Picture:
     """Around every pixel the mean of the picture under a Gaussian, each pixel counting as much as its weight.
 
-    Where nothing that counts is near the colour is black; there the other side is opaque, and nobody sees it.
+    Where nothing that counts is near the colour is black; there nobody is seen. It is computed in a reduced picture,
+    whose cells are a Gaussian's 1.5th or less.
     """
-    factor = max(1, min(16, 2 ** int(np.log2(max(sigma / 2, 1)))))
-    size_hw = image.shape[:2]
-    small_hw = -(-size_hw[0] // factor), -(-size_hw[1] // factor)
+    factor = 2 ** max(0, min(4, int(np.log2(sigma / 1.5))))
+    height, width = image.shape[:2]
     if factor > 1:
+        small_hw = -(-height // factor), -(-width // factor)
         image = pixels.resize(image, small_hw, method="area")
         weight = pixels.resize(weight, small_hw, method="area")
     weighted = pixels.blur(pixels.blend(image, np.zeros_like(image), weight), sigma / factor)
     total = pixels.blur(weight, sigma / factor)
     mean = weighted * (255 / np.maximum(total, 1).astype(np.float32))[..., None]
-    blurred = np.minimum(mean + np.float32(0.5), 255).astype(np.uint8)
-    return pixels.resize(blurred, size_hw, method="linear") if factor > 1 else blurred
+    nearby = np.minimum(mean + np.float32(0.5), 255).astype(np.uint8)
+    return pixels.resize(nearby, (height, width), method="linear") if factor > 1 else nearby
