@@ -55,6 +55,22 @@ ENGINE_INLINE Target block_target(const Block& b, const Frame& frame) {
   return target;
 }
 
+// Without projection the residual is added to the depthwise output.
+template <class V>
+ENGINE_INLINE void add_residual_row(float* out, const float* residual, int width, int lanes, const Activation& after) {
+  for (int x = 0; x < width; ++x, out += lanes, residual += lanes)
+    activate(add(V::load(out), V::load(residual)), after).store(out);
+}
+
+ENGINE_INLINE void depthwise_output_row(const Block& b, const float* const* rows, int block, const float* residual,
+                                        float* out, int width) {
+  const int lanes = b.wide.lanes, active = b.wide.active(block);
+  depthwise_row(b.depthwise, rows, block, lanes, active, out, width, b.wide.w);
+  if (!residual) return;
+  active == 16 ? add_residual_row<V16>(out, residual, width, lanes, b.after)
+               : add_residual_row<V8>(out, residual, width, lanes, b.after);
+}
+
 void run_block_by_rows(const Block& b, const Frame& frame) {
   const Depthwise& d = b.depthwise;
   const int lanes = b.wide.lanes, blocks = b.wide.blocks(), width = b.wide.w, out_width = b.output.w;
@@ -89,9 +105,9 @@ void run_block_by_rows(const Block& b, const Frame& frame) {
         for (int i = 0; i < count; ++i) {
           const float* rows[most_rows];
           point_at_rows(d, in, k, y + i, zeros, rows);
-          float* out = b.projects ? thin + k * thin_block + ptrdiff_t(i) * out_width * lanes
-                                  : output + k * target.block + ptrdiff_t(y + i) * out_width * lanes;
-          depthwise_row(d, rows, k, lanes, b.wide.active(k), out, out_width, width);
+          const ptrdiff_t at = k * target.block + ptrdiff_t(y + i) * out_width * lanes;
+          float* out = b.projects ? thin + k * thin_block + ptrdiff_t(i) * out_width * lanes : output + at;
+          depthwise_output_row(b, rows, k, b.projects || !residual ? nullptr : residual + at, out, out_width);
         }
       }
     }
@@ -133,8 +149,9 @@ void run_block_by_channels(const Block& b, const Frame& frame) {
       for (int y = 0; y < middle.h; ++y) {
         const float* rows[most_rows];
         point_at_rows(d, in, k - 2 * panel, y, zeros, rows);
-        float* out = frame.at(middle) + k * middle.block() + ptrdiff_t(y) * middle.w * lanes;
-        depthwise_row(d, rows, k, lanes, b.wide.active(k), out, middle.w, width);
+        const ptrdiff_t at = k * middle.block() + ptrdiff_t(y) * middle.w * lanes;
+        const float* residual = b.projects || !b.residual ? nullptr : frame.at(b.residual) + at;
+        depthwise_output_row(b, rows, k, residual, frame.at(middle) + at, middle.w);
       }
     }
   }

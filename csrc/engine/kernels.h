@@ -134,8 +134,8 @@ struct SparseBlock {
 enum class Arithmetic : int32_t { add, sub, mul, maximum, minimum };
 enum class Function : int32_t { activation, sigmoid };
 
-struct Binary {
-  View a, b, output;  // b is a map like a, or has one pixel
+struct Binary {  // output = after((a operation b) (+ plus))
+  View a, b, plus, output;  // b is a map like a, or has one pixel
   Arithmetic operation;
   Activation after;
 };

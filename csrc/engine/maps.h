@@ -42,10 +42,13 @@ ENGINE_INLINE V combine(V a, V b, Arithmetic operation) {
 }
 
 template <class V>
-ENGINE_INLINE void binary_row(const engine::Binary& p, const float* a, const float* b, ptrdiff_t b_step, float* out,
-                              int width, int lanes) {
-  for (int x = 0; x < width; ++x, a += lanes, b += b_step, out += lanes)
-    activate(combine(V::load(a), V::load(b), p.operation), p.after).store(out);
+ENGINE_INLINE void binary_row(const engine::Binary& p, const float* a, const float* b, ptrdiff_t b_step,
+                              const float* plus, float* out, int width, int lanes) {
+  for (int x = 0; x < width; ++x, a += lanes, b += b_step, out += lanes) {
+    V value = combine(V::load(a), V::load(b), p.operation);
+    if (plus) value = add(value, V::load(plus + ptrdiff_t(x) * lanes));
+    activate(value, p.after).store(out);
+  }
 }
 
 void run_binary(const engine::Binary& p, const Frame& frame) {
@@ -53,12 +56,12 @@ void run_binary(const engine::Binary& p, const Frame& frame) {
   const bool one = p.b.h == 1 && p.b.w == 1;
   each_row(v, frame, [&](int k, int y) {
     const ptrdiff_t at = k * v.block() + ptrdiff_t(y) * v.w * v.lanes;
+    const float* a = frame.at(p.a) + at;
     const float* b = frame.at(p.b) + (one ? ptrdiff_t(k) * v.lanes : at);
+    const float* plus = p.plus ? frame.at(p.plus) + at : nullptr;
     const ptrdiff_t step = one ? 0 : v.lanes;
-    if (v.active(k) == 16)
-      binary_row<V16>(p, frame.at(p.a) + at, b, step, frame.at(p.output) + at, v.w, v.lanes);
-    else
-      binary_row<V8>(p, frame.at(p.a) + at, b, step, frame.at(p.output) + at, v.w, v.lanes);
+    v.active(k) == 16 ? binary_row<V16>(p, a, b, step, plus, frame.at(v) + at, v.w, v.lanes)
+                      : binary_row<V8>(p, a, b, step, plus, frame.at(v) + at, v.w, v.lanes);
   });
 }
 

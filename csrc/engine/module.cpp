@@ -143,14 +143,14 @@ NB_MODULE(_engine, m) {
            "input"_a, "output"_a, "links"_a)
       .def("constant", [](Plan& plan, int map, const Floats& values) { plan.add_constant(map, values.data()); })
       .def("arithmetic",
-           [](Plan& plan, const std::string& name, int a, int b, int output, const std::string& after) {
+           [](Plan& plan, const std::string& name, int a, int b, int plus, int output, const std::string& after) {
              const char* names[] = {"add", "sub", "mul", "maximum", "minimum"};
              for (int i = 0; i < 5; ++i)
                if (name == names[i])
-                 return plan.add_binary(engine::Arithmetic(i), a, b, output, activation_of(after));
+                 return plan.add_binary(engine::Arithmetic(i), a, b, plus, output, activation_of(after));
              throw nb::value_error(("unknown arithmetic " + name).c_str());
            },
-           "name"_a, "a"_a, "b"_a, "output"_a, "after"_a = "none")
+           "name"_a, "a"_a, "b"_a, "plus"_a, "output"_a, "after"_a = "none")
       .def("activation",
            [](Plan& plan, const std::string& name, int input, int output) {
              if (name == "sigmoid") return plan.add_unary(engine::Function::sigmoid, input, output, {});

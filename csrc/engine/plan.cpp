@@ -346,9 +346,10 @@ void Plan::add_constant(int map, const float* values) {
   constants_.emplace_back(map, std::move(memory));
 }
 
-void Plan::add_binary(Arithmetic operation, int a, int b, int output, const Activation& after) {
-  const Binary p{view(a), view(b), view(output), operation, after};
-  add_step("arithmetic " + shape_of(p.output), {a, b, output}, 0, work_of(p.output),
+void Plan::add_binary(Arithmetic operation, int a, int b, int plus, int output, const Activation& after) {
+  Binary p{view(a), view(b), View{}, view(output), operation, after};
+  if (plus >= 0) p.plus = view(plus);
+  add_step("arithmetic " + shape_of(p.output), {a, b, plus, output}, 0, work_of(p.output),
            [p, f = kernels_.binary](const Frame& frame) { f(p, frame); });
 }
 

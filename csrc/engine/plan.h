@@ -65,7 +65,7 @@ class Plan {
                  const Activation& after);
   void add_chain(int input, int output, const std::vector<ChainLink>& links);
   void add_constant(int map, const float* values);
-  void add_binary(Arithmetic operation, int a, int b, int output, const Activation& after);
+  void add_binary(Arithmetic operation, int a, int b, int plus, int output, const Activation& after);
   void add_unary(Function function, int input, int output, const Activation& activation);
   void add_pool(bool average, int input, int output, std::pair<int, int> window, std::pair<int, int> stride,
                 std::pair<int, int> pad, const Activation& after);

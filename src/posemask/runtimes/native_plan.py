@@ -139,7 +139,16 @@ def _read_node(graph: Graph, node: Node, folded_pads: dict[str, Node]) -> Operat
         spread = np.ascontiguousarray(weights.transpose(1, 2, 0, 3).reshape(-1, 1, 1, weights.shape[3]))
         layer = Layer(spread, np.tile(bias, size * size), a["activation"])
         return Operation("upsample", node.inputs[:1], node.output, (layer,), {"block": size})
+    if node.op == "average_pool" and _is_mean(graph, node):
+        return Operation("mean", node.inputs, node.output, attributes={"axes": (1, 2)})
     return Operation(node.op, node.inputs, node.output, (), dict(a), after=a.get("activation", "none"))
+
+
+def _is_mean(graph: Graph, node: Node) -> bool:
+    """Whether an average pool's only window is the whole map."""
+    a = node.attributes
+    whole = a["window"] == graph.shapes[node.inputs[0]][1:3] and graph.shapes[node.output][1:3] == (1, 1)
+    return whole and a["activation"] == "none" and (a["padding"] == "valid" or a["strides"] == a["window"])
 
 
 def _widened(graph: Graph, name: str) -> Floats:
@@ -151,7 +160,7 @@ def _widened(graph: Graph, name: str) -> Floats:
 
 def _fold(operations: list[Operation], graph: Graph) -> list[Operation]:
     """Move what follows an operation into it, where nobody else reads what lies between."""
-    for rule in (_fold_activation, _fold_residual, _fold_activation, _fold_scale):
+    for rule in (_fold_activation, _fold_residual, _fold_activation, _fold_scale, _fold_mean):
         operations = _apply(rule, operations, graph)
     return operations
 
@@ -194,10 +203,11 @@ def _fold_activation(maker: Operation, user: Operation, graph: Graph) -> Operati
 
 def _fold_residual(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
     """Add another map. The other map is read when the sum is made, so the operation moves to the sum's place."""
-    if user.kind != "add" or maker.kind not in ("pointwise", "depthwise", "resize_bilinear") or maker.residual:
+    takers = ("pointwise", "depthwise", "resize_bilinear", "mul")
+    if user.kind != "add" or maker.kind not in takers or maker.residual or maker.after != "none":
         return None
     others = [name for name in user.inputs if name != maker.output]
-    if maker.kind == "depthwise" or len(others) != 1 or graph.shapes[others[0]] != graph.shapes[maker.output]:
+    if len(others) != 1 or graph.shapes[others[0]] != graph.shapes[maker.output]:
         return None
     if others[0] in graph.constants:
         return None
@@ -206,7 +216,7 @@ def _fold_residual(maker: Operation, user: Operation, graph: Graph) -> Operation
 
 def _fold_scale(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
     """Multiply by one factor for each channel, before a 1x1 convolution."""
-    if maker.kind != "mul" or maker.after != "none" or user.kind != "pointwise":
+    if maker.kind != "mul" or maker.after != "none" or maker.residual or user.kind != "pointwise":
         return None
     if user.inputs != (maker.output,) or user.scale is not None:
         return None
@@ -220,6 +230,16 @@ def _fold_scale(maker: Operation, user: Operation, graph: Graph) -> Operation | 
     ):
         return None
     return replace(user, inputs=(whole,), scale=scale)
+
+
+def _fold_mean(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
+    """The mean of a sum that nobody else reads."""
+    if maker.kind != "add" or maker.after != "none" or user.kind != "mean" or user.residual is not None:
+        return None
+    first, second = maker.inputs
+    if first in graph.constants or second in graph.constants or graph.shapes[first] != graph.shapes[second]:
+        return None
+    return replace(user, inputs=(first,), residual=second)
 
 
 # --- 3. fuse -------------------------------------------------------------------------------------------------------
@@ -247,13 +267,13 @@ def _fuse_expand(maker: Operation, user: Operation, graph: Graph) -> Operation |
         (stride_h, stride_w) = expand.stride
         if c > 4 or graph.shapes[maker.output][1:3] != (-(-h // stride_h), -(-w // stride_w)):
             return None
-    return Operation("block", maker.inputs, user.output, (expand, depthwise, None))
+    return replace(user, inputs=maker.inputs, layers=(expand, depthwise, None))
 
 
 def _fuse_project(maker: Operation, user: Operation, graph: Graph) -> Operation | None:
     if maker.kind != "block" or maker.layers[2] is not None or user.kind != "pointwise" or user.scale is not None:
         return None
-    if user.inputs != (maker.output,):
+    if user.inputs != (maker.output,) or maker.residual is not None:
         return None
     return replace(user, kind="block", inputs=maker.inputs, layers=(*maker.layers[:2], user.layers[0]))
 
@@ -488,7 +508,7 @@ class _Writer:
         if shapes[0] != whole or shapes[1] not in (whole, one):
             both = f"{shapes[0]} and {shapes[1]} by {op.kind} ({op.output!r})"
             raise ModelFileError(f"the native engine cannot combine {both}; use another runtime")
-        self.plan.arithmetic(op.kind, *maps, self._new_blocked(op.output), op.after)
+        self.plan.arithmetic(op.kind, *maps, self._optional(op.residual), self._new_blocked(op.output), op.after)
 
     _add = _sub = _mul = _maximum = _minimum = _arithmetic
 
@@ -510,23 +530,15 @@ class _Writer:
                 same_padding(w, a["window"][1], a["strides"][1])[0],
             )
         source = self._read_blocked(op.inputs[0])
-        if op.kind == "average_pool" and a["window"] == (h, w) and self._hwc(op.output)[:2] == (1, 1) and pad == (0, 0):
-            self.plan.mean(source, -1, self._new_blocked(op.output))
-            self._activate(op)
-            return
         average = op.kind == "average_pool"
         self.plan.pool(average, source, self._new_blocked(op.output), a["window"], a["strides"], pad, op.after)
 
     _max_pool = _average_pool = _pool
 
-    def _activate(self, op: Operation) -> None:
-        if op.after != "none":
-            self.plan.activation(op.after, self.blocked[op.output], self.blocked[op.output])
-
     def _mean(self, op: Operation) -> None:
         if tuple(op.attributes["axes"]) != (1, 2) or len(self.graph.shapes[op.inputs[0]]) != 4:
             self._no_such(op)
-        self.plan.mean(self._read_blocked(op.inputs[0]), -1, self._new_blocked(op.output))
+        self.plan.mean(self._read_blocked(op.inputs[0]), self._optional(op.residual), self._new_blocked(op.output))
 
     def _resize_bilinear(self, op: Operation) -> None:
         source, plus = self._read_blocked(op.inputs[0]), self._optional(op.residual)
