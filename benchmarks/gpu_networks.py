@@ -98,6 +98,33 @@ def errors(network: CudaNetwork, pictures: torch.Tensor) -> list[str]:
     return lines
 
 
+def profile(network: CudaNetwork, batch: int) -> None:
+    """Each kernel's own time on the device at a batch, longest first."""
+    image = torch.rand((batch, *network.input_shape), device="cuda").half()
+    with torch.inference_mode():
+        for _ in range(3):
+            network(image)
+        torch.cuda.synchronize()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            for _ in range(5):
+                network(image)
+            torch.cuda.synchronize()
+    events = [e for e in seen.events() if e.device_type == torch.autograd.DeviceType.CUDA and e.device_time > 0]
+    events.sort(key=lambda e: e.time_range.start)
+    count = len(events) // 5
+    totals = [statistics.median(events[i + r * count].device_time for r in range(5)) for i in range(count)]
+    print(f"    batch {batch}: {count} kernels, {sum(totals):.1f} us in all")
+    names = [s for s in network.plan.steps if not (hasattr(s, "op") and s.op == "reshape")]
+    for i in sorted(range(count), key=lambda i: -totals[i])[:30]:
+        step = names[i] if count == len(names) else None
+        shapes = (
+            f"{network.plan.shapes.get(getattr(step, 'input', ''), '')} -> {network.plan.shapes[step.output]}"
+            if step
+            else ""
+        )
+        print(f"      {totals[i]:7.2f} us  {events[i].name[:24]:24s} {shapes}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="*", default=NETWORKS)
@@ -141,6 +168,8 @@ def main() -> None:
             )
             del replay
         results[name] = row
+        for batch in options.profile:
+            profile(network, batch)
         if options.steps:
             steps(network, max(options.batches), rate)
     if options.json:

@@ -93,4 +93,6 @@ class _Emulated:
 
     def launch(self, blocks: tuple[int, int], threads: int, arguments: Sequence[int]) -> None:
         grid = (ctypes.c_uint * 3)(*blocks, 1)
-        self._library.launch(grid, threads, self._shared_bytes, (ctypes.c_uint64 * len(arguments))(*arguments), len(arguments))
+        self._library.launch(
+            grid, threads, self._shared_bytes, (ctypes.c_uint64 * len(arguments))(*arguments), len(arguments)
+        )

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEVICE static inline
+#define DEVICE inline
 #define KERNEL(THREADS) extern "C" void
 #define SHARED_BYTES(name) unsigned char* const name = emulated.shared
 #define __restrict__

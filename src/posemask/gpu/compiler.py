@@ -22,7 +22,17 @@ import torch
 
 from ..errors import RuntimeUnavailableError
 
-__all__ = ["CudaKernels", "Kernel", "Kernels", "Launchable", "cache_folder", "compile_kernel", "load_kernel", "load_kernels", "require_cuda"]
+__all__ = [
+    "CudaKernels",
+    "Kernel",
+    "Kernels",
+    "Launchable",
+    "cache_folder",
+    "compile_kernel",
+    "load_kernel",
+    "load_kernels",
+    "require_cuda",
+]
 
 SOURCES = Path(__file__).parent / "kernels"
 EXACT = ("sampling", "crop", "people")

@@ -17,7 +17,18 @@ from ..errors import ImageError, InputError
 from ..pixels.torch import blur_plan
 from .compiler import Kernels
 
-__all__ = ["Background", "Composer", "Cropper", "Effect", "Format", "MaskFilter", "Softener", "bits", "picture_row", "plane_shape"]
+__all__ = [
+    "Background",
+    "Composer",
+    "Cropper",
+    "Effect",
+    "Format",
+    "MaskFilter",
+    "Softener",
+    "bits",
+    "picture_row",
+    "plane_shape",
+]
 
 Tensor = torch.Tensor
 Format = Literal["rgb", "nv12"]
@@ -46,15 +57,26 @@ def picture_row(picture: Tensor, size_hw: tuple[int, int], form: Format) -> tupl
     fits = tuple(picture.shape) == shape and picture.dtype == torch.uint8 and picture[:1].is_contiguous()
     if not fits:
         got = f"{picture.dtype} of shape {tuple(picture.shape)}, strides {picture.stride()}"
-        raise ImageError(f"a frame of this stream must be a uint8 tensor of shape {shape} with contiguous rows, got {got}")
+        raise ImageError(
+            f"a frame of this stream must be a uint8 tensor of shape {shape} with contiguous rows, got {got}"
+        )
     first = picture.data_ptr()
-    return first, size_hw[0], size_hw[1], pitch, int(form == "nv12"), first + pitch * size_hw[0] if form == "nv12" else 0
+    return (
+        first,
+        size_hw[0],
+        size_hw[1],
+        pitch,
+        int(form == "nv12"),
+        first + pitch * size_hw[0] if form == "nv12" else 0,
+    )
 
 
 class _Part:
     """A kernel with its threads: `run(blocks, ...)` takes tensors, integers and None."""
 
-    def __init__(self, place: Kernels, name: str, constants: Mapping[str, int], threads: int, shared_bytes: int = 0) -> None:
+    def __init__(
+        self, place: Kernels, name: str, constants: Mapping[str, int], threads: int, shared_bytes: int = 0
+    ) -> None:
         (self._kernel,) = place.load([(name, constants, shared_bytes)])
         self._threads = threads
 
@@ -67,7 +89,15 @@ class Cropper:
     """Crops of up to `count` regions or maps as a network's input: (n, h, w, 4) half, the fourth channel zero."""
 
     def __init__(
-        self, place: Kernels, size_hw: tuple[int, int], count: int, *, border: str, scale: float, offset: float, from_rois: bool
+        self,
+        place: Kernels,
+        size_hw: tuple[int, int],
+        count: int,
+        *,
+        border: str,
+        scale: float,
+        offset: float,
+        from_rois: bool,
     ) -> None:
         height, width = size_hw
         constants = {"CROP_H": height, "CROP_W": width}
@@ -88,8 +118,16 @@ class Cropper:
 class MaskFilter:
     """The streams' masks (n, h, w) half: sigmoid, and the mix with the mask before."""
 
-    def __init__(self, place: Kernels, size_hw: tuple[int, int], count: int, *, logits: bool, smooth: bool, moving: bool) -> None:
-        constants = {"SIDE_H": size_hw[0], "SIDE_W": size_hw[1], "LOGITS": int(logits), "SMOOTH": int(smooth), "MOVING": int(moving)}
+    def __init__(
+        self, place: Kernels, size_hw: tuple[int, int], count: int, *, logits: bool, smooth: bool, moving: bool
+    ) -> None:
+        constants = {
+            "SIDE_H": size_hw[0],
+            "SIDE_W": size_hw[1],
+            "LOGITS": int(logits),
+            "SMOOTH": int(smooth),
+            "MOVING": int(moving),
+        }
         self._mask = _Part(place, "mask", constants, 256)
         self._blocks, self._count, self._smooth = -(-size_hw[0] * size_hw[1] // 256), count, smooth
         self.masks = torch.zeros((count, *size_hw), dtype=torch.float16, device=place.device)
@@ -100,7 +138,9 @@ class MaskFilter:
         """This frame's masks; what they are mixed with next time is kept."""
         if self._smooth:
             self._before.copy_(self.masks)
-        self._mask.run((self._blocks, self._count), fresh, self._before, self.masks, maps, self._maps_before, found, alive_before)
+        self._mask.run(
+            (self._blocks, self._count), fresh, self._before, self.masks, maps, self._maps_before, found, alive_before
+        )
         if self._smooth:
             self._maps_before.copy_(maps)
         return self.masks
@@ -178,7 +218,13 @@ class Composer:
             self._cell_threads = max(cell, 4)
 
     def run(
-        self, table: Tensor, outputs: Tensor, backgrounds: Tensor | None, masks: Tensor, image_from_crop: Tensor, found: Tensor | None
+        self,
+        table: Tensor,
+        outputs: Tensor,
+        backgrounds: Tensor | None,
+        masks: Tensor,
+        image_from_crop: Tensor,
+        found: Tensor | None,
     ) -> None:
         """Write every stream's finished frame to the picture of its row in `outputs`."""
         soft = self._softener
@@ -186,7 +232,17 @@ class Composer:
         n = self._count
         if self._blurs:
             blocks = -(-self._cells_max * self._cell_threads // 256)
-            self._shrink.run((blocks, n), table, soft.masks, soft.crop_from_image, found, self._cells, self._cells_max, *self._ramp)
+            self._shrink.run(
+                (blocks, n), table, soft.masks, soft.crop_from_image, found, self._cells, self._cells_max, *self._ramp
+            )
             self._blur.run((self._tiles, n), table, self._cells, self._weights, self._blurred, self._cells_max)
-        arguments: tuple[Any, ...] = (table, outputs, backgrounds, soft.masks, soft.crop_from_image, found, self._blurred)
+        arguments: tuple[Any, ...] = (
+            table,
+            outputs,
+            backgrounds,
+            soft.masks,
+            soft.crop_from_image,
+            found,
+            self._blurred,
+        )
         self._composite.run((-(-self._squares // 256), n), *arguments, self._cells_max, *self._ramp, self._color)

@@ -437,7 +437,11 @@ def _join_towers(steps: list[Step], shapes: Mapping[str, Shape], outputs: tuple[
     starts = [name for name in layers if all(found[2] != name for found in layers.values())]
     for start in starts:
         chain, name = [], start
-        while name in layers and (name == start or name not in outputs) and shapes[layers[name][0].input][2] == shapes[start][2]:
+        while (
+            name in layers
+            and (name == start or name not in outputs)
+            and shapes[layers[name][0].input][2] == shapes[start][2]
+        ):
             chain.append(layers[name])
             name = layers[name][2]
         if len(chain) < 2:
@@ -466,13 +470,22 @@ def _layer(step: Step, steps: list[Step], shapes: Mapping[str, Shape]) -> tuple[
         return None
     readers = [other for other in steps if step.input in inputs_of(other)]
     if depthwise.stride == 1:
-        whole = step.residual == "input" and step.activation == "relu6" and depthwise.before == (1, 1) and len(readers) == 1
+        whole = (
+            step.residual == "input" and step.activation == "relu6" and depthwise.before == (1, 1) and len(readers) == 1
+        )
         return (step, [step], step.output) if whole else None
     if step.residual or depthwise.before != (0, 0) or len(readers) != 2 or height % 2 or width % 2:
         return None
-    pool = next((r for r in readers if isinstance(r, Plain) and r.op == "max_pool" and r.attributes["window"] == (2, 2)), None)
+    pool = next(
+        (r for r in readers if isinstance(r, Plain) and r.op == "max_pool" and r.attributes["window"] == (2, 2)), None
+    )
     add = next((r for r in steps if isinstance(r, Plain) and r.op == "add" and step.output in r.inputs), None)
-    if pool is None or add is None or set(add.inputs) != {pool.output, step.output} or add.attributes["activation"] != "relu6":
+    if (
+        pool is None
+        or add is None
+        or set(add.inputs) != {pool.output, step.output}
+        or add.attributes["activation"] != "relu6"
+    ):
         return None
     return step, [other for other in steps if other in (step, pool, add)], add.output
 

@@ -87,7 +87,9 @@ class _Streams:
 
     def __init__(self, place: Kernels, sizes: Sequence[tuple[int, int]], form: Format, effect: Effect | None) -> None:
         if not sizes or any(min(size) < 2 for size in sizes):
-            raise InputError(f"a pool needs at least one stream, and frames of at least 2 x 2 pixels, got {list(sizes)}")
+            raise InputError(
+                f"a pool needs at least one stream, and frames of at least 2 x 2 pixels, got {list(sizes)}"
+            )
         if form == "nv12" and any(height % 2 or width % 2 for height, width in sizes):
             raise InputError("NV12 frames need an even height and width")
         self.device, self.count, self.sizes = place.device, len(sizes), tuple(sizes)
@@ -162,11 +164,15 @@ class PosePool:
         self.device, self.count = device, n
         self._detector = CudaNetwork(detector, place)
         self._landmarks = CudaNetwork(landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place)
-        self._detect_crops = Cropper(place, (DETECTOR_SIZE,) * 2, n, border="zero", scale=2 / 255, offset=-1.0, from_rois=False)
+        self._detect_crops = Cropper(
+            place, (DETECTOR_SIZE,) * 2, n, border="zero", scale=2 / 255, offset=-1.0, from_rois=False
+        )
         self._crops = Cropper(place, (CROP_SIZE,) * 2, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=True)
         self._people = _Part(place, "people", {"SMOOTH": int(smooth_keypoints)}, 128, 8 * (70 + 204 + 4 + 4))
         mask_hw = (CROP_SIZE, CROP_SIZE)
-        self._masks = MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
+        self._masks = (
+            MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
+        )
         self._composer = Composer(place, sizes, mask_hw, effect, border="zero") if effect else None
         self._skeleton = _Skeleton(place, n, min(sizes[0])) if skeleton else None
         self._min_detection, self._min_presence = min_detection_score, bits(min_presence_score)
@@ -280,7 +286,9 @@ class PosePool:
         raw, score, heatmap, metres, *mask = self._landmarks(crops)
         state = (self._roi, self._has_roi, self._alive, self._filters, self._seen)
         made = (r.found, r.score, r.xyz, r.world, r.visibility, r.presence, r.roi, self._flags)
-        self._people.run((self.count, 1), raw, score, heatmap, metres, streams.dt.tensor, *state, *made, self._min_presence)
+        self._people.run(
+            (self.count, 1), raw, score, heatmap, metres, streams.dt.tensor, *state, *made, self._min_presence
+        )
         if self._masks:
             masks = self._masks.run(mask[0], self._crops.maps, r.found, self._alive_before)
             if self._composer:

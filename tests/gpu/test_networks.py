@@ -1,0 +1,154 @@
+"""Graph = plan = kernels: fusing changes nothing, and every kernel equals torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from .emulate import EmulatedKernels, emulate, need_emulator
+
+from posemask.errors import RuntimeUnavailableError
+from posemask.gpu import reference
+from posemask.gpu.compiler import require_cuda
+from posemask.gpu.launches import launch_of
+from posemask.gpu.network import CudaNetwork, load
+from posemask.gpu.pack import columns, pack, rows
+from posemask.gpu.plan import Block, Plain, Pointwise, Refine, Squeeze, Stem, Tower, Upsample, inputs_of, plan
+from posemask.networks.graph import Graph
+from posemask.networks.to_torch import to_torch
+
+NETWORKS = (
+    "pose_detection",
+    "pose_landmark_lite",
+    "pose_landmark_full",
+    "pose_landmark_heavy",
+    "selfie_segmentation",
+    "selfie_segmentation_landscape",
+)
+Read = Callable[[str], Graph]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_fusing_changes_nothing(graph_of: Read, name: str) -> None:
+    graph = graph_of(name)
+    torch.manual_seed(1)
+    image = torch.rand(1, *graph.input_shapes[0][1:])
+    with torch.inference_mode():
+        expected, got = to_torch(graph)(image), reference.run(plan(graph), image)
+    for a, b in zip(got, expected, strict=True):
+        assert a.shape == b.shape
+        assert float((a - b).norm() / b.norm()) < 1e-4
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nearly_everything_is_fused(graph_of: Read, name: str) -> None:
+    steps = plan(graph_of(name)).steps
+    plain = {step.op for step in steps if isinstance(step, Plain)}
+    assert plain <= {"reshape", "concat", "depth_to_space", "max_pool", "add", "pad"}
+    known = {plan(graph_of(name)).input}
+    for step in steps:
+        assert known.issuperset(inputs_of(step))
+        known.add(step.output)
+
+
+def test_packing_deals_every_channel_once() -> None:
+    for channels in (8, 16, 24, 40, 88, 144):
+        assert sorted(c for c in rows(channels) if c < channels) == list(range(channels))
+        assert sorted(columns(channels // 8)) == list(range(channels))
+    weights = np.arange(32 * 8, dtype=np.float32).reshape(32, 8)
+    packed = pack(weights)
+    assert packed.shape == (2, 1, 32, 2, 2)
+    assert packed[1, 0, 4 * 3 + 2, 1, 1] == weights[16 + 8 + 2 * 2 + 1, 3]
+
+
+# One step of each kind and shape that matters: (network, index of the step, its kind)
+STEPS = [
+    ("pose_landmark_full", 0, Block),  # stem
+    ("pose_landmark_full", 2, Block),  # expand, stride 2
+    ("pose_landmark_full", 4, Block),  # separable
+    ("pose_landmark_full", 12, Block),  # 5 x 5, whole map, residual
+    ("pose_landmark_full", 19, Block),  # no projection
+    ("pose_landmark_full", 21, Upsample),
+    ("pose_landmark_full", 25, Refine),
+    ("pose_landmark_full", 26, Refine),  # to one channel
+    ("pose_landmark_full", 27, Pointwise),  # an odd number of channels
+    ("pose_landmark_full", 29, Tower),
+    ("pose_landmark_full", 30, Pointwise),  # float32 in and out
+    ("pose_detection", 14, Block),  # 7 x 7, several pictures a block
+    ("pose_detection", 29, Block),  # columns padded
+    ("selfie_segmentation_landscape", 0, Stem),
+    ("selfie_segmentation_landscape", 7, Block),  # gate
+    ("selfie_segmentation_landscape", 13, Pointwise),  # gate
+    ("selfie_segmentation_landscape", 20, Squeeze),
+    ("selfie_segmentation_landscape", 21, Upsample),  # gate
+    ("selfie_segmentation_landscape", 22, Block),  # transposed convolution
+]
+
+
+@pytest.mark.parametrize(("name", "index", "kind"), STEPS)
+def test_kernels_equal_torch(graph_of: Read, kernel_folder: Path, name: str, index: int, kind: type) -> None:
+    need_emulator()
+    fused = plan(graph_of(name))
+    step = fused.steps[index]
+    assert type(step) is kind
+    frames = 3
+    torch.manual_seed(index)
+    values, exact = {}, {}
+    for value in inputs_of(step):
+        shape = fused.shapes[value]
+        random = (
+            torch.rand(frames, *shape)
+            if shape[-1] == 3 or shape[:2] == (1, 1)
+            else torch.randn(frames, *shape).clamp(-1, 6)
+        )
+        full_precision = shape[:2] == (1, 1) or (isinstance(step, Pointwise) and step.flatten)
+        exact[value] = random if full_precision else random.half().float()
+        padded = torch.cat([exact[value], torch.zeros_like(random[..., :1])], -1) if shape[-1] == 3 else exact[value]
+        values[value] = padded if full_precision else padded.half().contiguous()
+    flat = isinstance(step, Pointwise) and step.flatten
+    launch = launch_of(step, fused.shapes, float_output=flat, float_input=flat)
+    assert launch is not None
+    got = emulate(launch, values, frames, kernel_folder)[..., : fused.shapes[step.output][-1]].float()
+    expected = reference.run_step(step, exact, fused.shapes)
+    assert torch.isfinite(got).all()
+    worst = 0.04 if isinstance(step, Refine) else 5e-3  # sums of a few dozen products in half precision
+    assert float((got.reshape(expected.shape) - expected).norm() / expected.norm()) < worst
+
+
+def test_a_whole_network_of_kernels(graph_of: Read, kernel_folder: Path) -> None:
+    need_emulator()
+    graph = graph_of("selfie_segmentation_landscape")
+    network = CudaNetwork(graph, EmulatedKernels(kernel_folder))
+    assert network.input_shape == (144, 256, 4)
+    torch.manual_seed(3)
+    image = torch.rand(2, 144, 256, 3)
+    padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1).half()
+    (got,), (expected,) = network(padded), reference.run(network.plan, image)
+    assert (got.float() - expected).abs().max() < 0.02
+
+
+def test_no_silent_fall_back() -> None:
+    with pytest.raises(RuntimeUnavailableError, match="CUDA"):
+        require_cuda("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeUnavailableError, match="not available"):
+            require_cuda("cuda")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_on_the_gpu(graph_of: Read, name: str) -> None:
+    network = load(graph_of(name))
+    torch.manual_seed(4)
+    image = torch.rand(3, *network.input_shape[:2], 3)
+    padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1).half().cuda()
+    expected = reference.run(network.plan, image)
+    replay = network.capture(3)
+    replay.input.copy_(padded)
+    replay.replay()
+    for a, b, c in zip(network(padded), expected, replay.outputs, strict=True):
+        assert torch.equal(a, c)
+        assert float((a.cpu().float() - b).norm() / b.norm()) < 0.1

@@ -1,0 +1,188 @@
+"""Many streams on the device: the same results as the CPU's chain, people who come and go, and nothing that waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from .emulate import EmulatedKernels, need_emulator
+
+from posemask.errors import ImageError, InputError, RuntimeUnavailableError, TimestampError
+from posemask.gpu.compiler import CudaKernels
+from posemask.gpu.feed import Arrivals, Feed
+from posemask.gpu.pictures import Effect
+from posemask.gpu.pool import PosePool, SelfiePool
+from posemask.networks.graph import Graph
+from posemask.pixels import torch as pixels
+
+Read = Callable[[str], Graph]
+
+
+def shifted(picture: np.ndarray, by: int) -> torch.Tensor:
+    return torch.from_numpy(np.roll(picture, by, axis=1).copy())
+
+
+@pytest.fixture(scope="module")
+def emulated_pool(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> PosePool:
+    need_emulator()
+    sizes = [person.shape[:2], (360, 480)]
+    graphs = graph_of("pose_detection"), graph_of("pose_landmark_lite")
+    return PosePool(EmulatedKernels(kernel_folder), *graphs, sizes, effect=Effect(), skeleton=True)
+
+
+@pytest.mark.slow
+def test_the_chain_equals_the_cpu_chain(emulated_pool: PosePool, person: np.ndarray) -> None:
+    from posemask.models import blazepose
+
+    pool = emulated_pool
+    model = blazepose.load("lite", segmentation=True)
+    state = None
+    small = torch.zeros((360, 480, 3), dtype=torch.uint8)
+    for frame in range(2):
+        picture = shifted(person, 4 * frame)
+        result = pool.step([picture, small], [0.1 + frame / 30] * 2)
+        state, poses = blazepose.step(model, state, picture.numpy(), 0.1 + frame / 30)
+        assert result.found.tolist() == [1, 0]
+        # The networks run in half precision here: distances in pixels of the 256 crop.
+        crop_pixel = float(result.roi[0, 2]) / 256
+        distance = np.linalg.norm(result.xyz[0, :, :2].numpy() - poses[0].xy, axis=-1) / crop_pixel
+        assert distance.mean() < 0.3
+        assert distance.max() < 2
+        np.testing.assert_allclose(result.visibility[0], poses[0].visibility, atol=0.02)
+        np.testing.assert_allclose(result.world[0], poses[0].world, atol=0.02)
+        mask, expected = (
+            result.masks[0].float().numpy() > 0.5,
+            np.asarray(poses[0].segmentation.mask.probabilities) > 0.5,
+        )
+        assert (mask & expected).sum() / (mask | expected).sum() > 0.98
+    # Nobody is in the second stream: its finished frame is the blurred picture.
+    assert result.pictures[1].eq(0).all()
+    assert not result.pictures[0].eq(picture).all()
+
+
+def test_what_a_pool_refuses(graph_of: Read, kernel_folder: Path) -> None:
+    need_emulator()
+    place = EmulatedKernels(kernel_folder)
+    network = graph_of("selfie_segmentation_landscape")
+    with pytest.raises(InputError, match="even height"):
+        SelfiePool(place, network, [(101, 64)], form="nv12")
+    with pytest.raises(InputError, match="at least one stream"):
+        SelfiePool(place, network, [])
+    pool = SelfiePool(place, network, [(64, 96)])
+    frame = torch.zeros((64, 96, 3), dtype=torch.uint8)
+    pool.step([frame], [1.0])
+    with pytest.raises(TimestampError):
+        pool.step([frame], [1.0])
+    pool.reset(0)
+    pool.step([frame], [0.5])
+    with pytest.raises(ImageError, match="expected 1 frames"):
+        pool.step([], [2.0])
+    with pytest.raises(ImageError, match="must be a uint8 tensor"):
+        pool.step([frame[:32]], [2.0])
+    with pytest.raises(InputError, match="times in seconds"):
+        pool.step([frame], [float("nan")])
+
+
+@pytest.mark.parametrize("form", ["rgb", "nv12"])
+def test_a_selfie_pool_puts_people_before_another_background(
+    graph_of: Read, kernel_folder: Path, person: np.ndarray, form: str
+) -> None:
+    need_emulator()
+    picture = pixels.resize(torch.from_numpy(person), (180, 270))
+    size = (180, 270)
+    effect = Effect(background="picture", edge=(0.4, 0.9))
+    pool = SelfiePool(
+        EmulatedKernels(kernel_folder), graph_of("selfie_segmentation_landscape"), [size], form=form, effect=effect
+    )  # type: ignore[arg-type]
+    beach = torch.full((*size, 3), 200, dtype=torch.uint8)
+
+    def given(rgb: torch.Tensor) -> torch.Tensor:
+        if form == "rgb":
+            return rgb
+        luma, chroma = pixels.rgb_to_nv12(rgb)
+        return torch.cat([luma, chroma.reshape(90, 270)])
+
+    result = pool.step([given(picture)], [0.0], backgrounds=[given(beach)])
+    made = result.pictures[0]
+    if form == "nv12":
+        made = pixels.nv12_to_rgb(made[:180], made[180:].reshape(90, 135, 2))
+    probability = pixels.paste(result.masks.float(), result.image_from_crop, size, border="replicate")[0]
+    person_inside, nobody = probability > 0.97, probability < 0.1
+    assert person_inside.any()
+    assert nobody.any()
+    tolerance = 1 if form == "rgb" else 40  # NV12 holds one colour for four pixels
+    assert (made[nobody].int() - 200).abs().max() <= (0 if form == "rgb" else tolerance)
+    assert (made[person_inside].int() - picture[person_inside].int()).abs().float().mean() <= (
+        tolerance if form == "rgb" else 8
+    )
+
+
+def test_feeds_and_arrivals_on_a_cpu() -> None:
+    feed = Feed(torch.zeros(4), torch.device("cpu"))
+    feed.set([1.0, 2.0])
+    assert feed.tensor.tolist() == [1, 2, 0, 0]
+    arrivals = Arrivals(feed.tensor)
+    assert arrivals.newest() is None
+    arrivals.request()
+    feed.set([5.0])
+    arrivals.request()
+    assert arrivals.newest().tolist() == [5, 2, 0, 0]  # type: ignore[union-attr]
+
+
+@pytest.mark.gpu
+def test_nothing_waits_and_people_come_and_go(graph_of: Read, person: np.ndarray) -> None:
+    size = person.shape[:2]
+    streams = 8
+    pool = PosePool(
+        CudaKernels(), graph_of("pose_detection"), graph_of("pose_landmark_lite"), [size] * streams, effect=Effect()
+    )
+    there, empty = torch.from_numpy(person).cuda(), torch.zeros((*size, 3), dtype=torch.uint8, device="cuda")
+    frames = [there] * streams
+    arrivals = Arrivals(pool._results.found)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        seen = []
+        for step in range(1000):
+            # Stream 3 is empty from step 300 to 600, stream 5 until step 500.
+            frames[3] = empty if 300 <= step < 600 else there
+            frames[5] = empty if step < 500 else there
+            pool.step(frames, [step / 30] * streams)
+            arrivals.request()
+            while True:  # the test itself wants every frame's flags, in order
+                flags = arrivals.newest()
+                if flags is not None:
+                    break
+                time.sleep(0)
+            seen.append(flags)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    found = np.stack(seen)
+    others = [0, 1, 2, 4, 6, 7]
+    assert found[5:, others].all()
+    assert not found[310:600, 3].any()
+    assert found[603:, 3].all()
+    assert not found[:500, 5].any()
+    assert found[503:, 5].all()
+
+
+@pytest.mark.gpu
+def test_the_gpu_equals_the_cpu_chain(graph_of: Read, person: np.ndarray) -> None:
+    blazepose = pytest.importorskip("posemask.models.blazepose", exc_type=RuntimeUnavailableError)
+    pool = PosePool(
+        CudaKernels(), graph_of("pose_detection"), graph_of("pose_landmark_full"), [person.shape[:2]], segmentation=True
+    )
+    picture = torch.from_numpy(person)
+    for _ in range(2):
+        pool.reset(0)
+        result = pool.step([picture.cuda()], [0.1])
+    torch.cuda.synchronize()
+    poses = blazepose.estimate(blazepose.load("full", segmentation=True), person)
+    crop_pixel = float(result.roi[0, 2]) / 256
+    distance = np.linalg.norm(result.xyz[0, :, :2].cpu().numpy() - poses[0].xy, axis=-1) / crop_pixel
+    assert result.found.item() == 1
+    assert distance.mean() < 0.2
