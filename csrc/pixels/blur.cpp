@@ -51,7 +51,7 @@ inline void convolve(const Pair* pairs, int count, int values, float* sums) {
 struct Arena {
     unsigned char* memory;
     std::size_t used = 0;
-    explicit Arena(void* memory) : memory(static_cast<unsigned char*>(memory)) {}
+    explicit Arena(void* where) : memory(static_cast<unsigned char*>(where)) {}
 
     template <class T>
     T* take(int count) {

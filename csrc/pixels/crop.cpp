@@ -72,13 +72,13 @@ inline void find_taps(const Line& line, int first, int count, int height, int wi
     }
 }
 
+#if defined(__AVX2__)
+
 inline std::uint64_t load_pair(const std::uint8_t* from, std::int32_t shift) {
     std::uint64_t bytes;
     std::memcpy(&bytes, from, sizeof bytes);
     return bytes >> shift;
 }
-
-#if defined(__AVX2__)
 
 inline __m128i load_quad(const Plane<const std::uint8_t>& image, const Taps& taps, int i) {
     const std::uint8_t* from = image.data + taps.row[i] * image.stride + taps.offset[i];

@@ -2,8 +2,12 @@
 
 #include <atomic>
 
-#if defined(POSEMASK_X86_LEVELS) && defined(_MSC_VER)
+#if defined(POSEMASK_X86_LEVELS)
+#if defined(_MSC_VER)
 #include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
 #endif
 
 namespace posemask {
@@ -22,25 +26,52 @@ extern const Kernels kernels;
 
 namespace {
 
-#if defined(POSEMASK_X86_LEVELS) && defined(_MSC_VER)
-// The processor's own answer, and whether the system saves the registers (AVX: bits 1 and 2 of XCR0, AVX-512: 5 to 7 as well).
-bool has(int leaf, int word, unsigned bits) {
+#if defined(POSEMASK_X86_LEVELS)
+
+struct Registers {
+    unsigned eax, ebx, ecx, edx;
+};
+
+Registers cpuid(unsigned leaf) {
+    Registers r = {};
+#if defined(_MSC_VER)
     int words[4];
-    __cpuidex(words, leaf, 0);
-    return (static_cast<unsigned>(words[word]) & bits) == bits;
+    __cpuid(words, 0);
+    if (static_cast<unsigned>(words[0]) < leaf) return r;
+    __cpuidex(words, static_cast<int>(leaf), 0);
+    r = {static_cast<unsigned>(words[0]), static_cast<unsigned>(words[1]), static_cast<unsigned>(words[2]),
+         static_cast<unsigned>(words[3])};
+#else
+    __get_cpuid_count(leaf, 0, &r.eax, &r.ebx, &r.ecx, &r.edx);
+#endif
+    return r;
 }
-bool saves(unsigned long long states) { return has(1, 2, 1u << 27) && (_xgetbv(0) & states) == states; }
-bool has_avx2() { return saves(0x06) && has(1, 2, 1u << 12 | 1u << 29) && has(7, 1, 1u << 3 | 1u << 5 | 1u << 8); }
-bool has_avx512() { return has_avx2() && saves(0xe6) && has(7, 1, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31); }
-#elif defined(POSEMASK_X86_LEVELS)
+
+bool all(unsigned word, unsigned bits) { return (word & bits) == bits; }
+
+// Whether the system saves these registers when it changes threads.
+bool system_saves(unsigned states) {
+    constexpr unsigned osxsave = 1u << 27;
+    if (!all(cpuid(1).ecx, osxsave)) return false;
+#if defined(_MSC_VER)
+    const unsigned saved = static_cast<unsigned>(_xgetbv(0));
+#else
+    unsigned saved, upper;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(upper) : "c"(0));
+#endif
+    return all(saved, states);
+}
+
 bool has_avx2() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("bmi2");
+    constexpr unsigned sse_and_avx = 0x06, fma = 1u << 12, f16c = 1u << 29, bmi1 = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
+    return system_saves(sse_and_avx) && all(cpuid(1).ecx, fma | f16c) && all(cpuid(7).ebx, bmi1 | avx2 | bmi2);
 }
+
 bool has_avx512() {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    constexpr unsigned sse_avx_and_avx512 = 0xe6, f = 1u << 16, dq = 1u << 17, bw = 1u << 30, vl = 1u << 31;
+    return has_avx2() && system_saves(sse_avx_and_avx512) && all(cpuid(7).ebx, f | dq | bw | vl);
 }
+
 #endif
 
 std::vector<const Kernels*> find_tables() {

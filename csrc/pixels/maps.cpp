@@ -29,14 +29,15 @@ void sigmoid(const float* in, float* out, std::size_t count) {
 
 void refine(const float* landmarks, const float* heatmap, const HeatmapShape& shape, float* xy) {
     constexpr int kMostCells = kMaxHeatmapWindow * kMaxHeatmapWindow;
-    const float across = static_cast<float>(shape.width) / shape.crop_size, down = static_cast<float>(shape.height) / shape.crop_size;
+    const float width = static_cast<float>(shape.width), height = static_cast<float>(shape.height);
+    const float across = width / shape.crop_size, down = height / shape.crop_size;
     const int reach = shape.window / 2;
     for (int k = 0; k < shape.count; k++) {
         const float x = landmarks[5 * k], y = landmarks[5 * k + 1];
         xy[2 * k] = x;
         xy[2 * k + 1] = y;
         // A conversion to int drops the fraction: a landmark just left of the map (-1 < column < 0) counts as in column 0.
-        if (!(x * across > -1 && x * across < shape.width && y * down > -1 && y * down < shape.height)) continue;
+        if (!(x * across > -1 && x * across < width && y * down > -1 && y * down < height)) continue;
         const int column = static_cast<int>(x * across), row = static_cast<int>(y * down);
         const int left = column > reach ? column - reach : 0, top = row > reach ? row - reach : 0;
         const int right = column + reach < shape.width ? column + reach + 1 : shape.width;

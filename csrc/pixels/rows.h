@@ -64,7 +64,8 @@ inline void thrice(const std::uint8_t* bytes, int count, std::uint8_t* out) {
 #elif defined(__ARM_NEON)
     for (; i + 16 <= count; i += 16) {
         const uint8x16_t sixteen = vld1q_u8(bytes + i);
-        vst3q_u8(out + 3 * i, uint8x16x3_t{{sixteen, sixteen, sixteen}});
+        const uint8x16x3_t three = {{sixteen, sixteen, sixteen}};
+        vst3q_u8(out + 3 * i, three);
     }
 #endif
     for (; i < count; i++) out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = bytes[i];
