@@ -18,7 +18,15 @@ import numpy.typing as npt
 from ..pixels import native as pixels
 from ._matte import Matte
 
-__all__ = ["blurred_layer", "blurred_matte", "blurred_picture", "mirrored", "over_blurred_picture"]
+__all__ = [
+    "blurred_layer",
+    "blurred_matte",
+    "blurred_picture",
+    "divided",
+    "mirrored",
+    "over_blurred_picture",
+    "premultiplied",
+]
 
 Picture = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.uint8]
@@ -52,11 +60,21 @@ def blurred_layer(layer: Picture, sigma: float) -> tuple[Picture, Plane]:
     colors, opacity = np.ascontiguousarray(layer[..., :3]), np.ascontiguousarray(layer[..., 3])
     if sigma == 0:
         return colors, opacity
-    premultiplied = pixels.blend(colors, np.zeros_like(colors), opacity)
-    colors, opacity = pixels.blur(premultiplied, sigma, border="zero"), pixels.blur(opacity, sigma, border="zero")
+    colors, opacity = premultiplied(colors, opacity), pixels.blur(opacity, sigma, border="zero")
+    pixels.blur(colors, sigma, border="zero", out=colors)
+    return divided(colors, opacity), opacity
+
+
+def premultiplied(colors: Picture, opacity: Plane) -> Picture:
+    """Colours (H, W, 3) times their opacity (H, W)."""
+    return pixels.blend(colors, np.broadcast_to(np.zeros_like(colors[:1]), colors.shape), opacity)
+
+
+def divided(colors: Picture, opacity: Plane) -> Picture:
+    """Premultiplied colours with the opacity divided out, in place; nothing is known where it is 0."""
     translucent = (opacity > 0) & (opacity < 255)
     colors[translucent] = np.minimum(colors[translucent] * (255 / opacity[translucent, None]) + 0.5, 255)
-    return colors, opacity
+    return colors
 
 
 def over_blurred_picture(image: Picture, matte: Matte, sigma: float) -> Picture:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from ..bodies import NO_PART, PART_COLORS
 from ..errors import InputError
+from ..pixels import native as pixels
 from ..results import Segmentation
 from ._checks import check_color, check_number, check_segmentations
 
@@ -61,12 +62,12 @@ def to_binary_mask(
         (H, W, 4) uint8 RGBA, not premultiplied; None for an empty sequence.
     """
     segmentations = check_segmentations(segmentation)
-    colors = np.array([check_color("background", background), check_color("foreground", foreground)], dtype=np.uint8)
+    colors = _packed([check_color("background", background), check_color("foreground", foreground)])
     threshold = check_number("foreground_threshold", foreground_threshold, 0, 1)
     insides = foregrounds(segmentations, threshold, foreground_mask_values)
     if not insides:
         return None
-    picture: Rgba = colors[np.logical_or.reduce(insides).view(np.uint8)]
+    picture: Rgba = colors.take(np.logical_or.reduce(insides).view(np.uint8))[..., None].view(np.uint8)
     if draw_contour:
         picture[contour(insides)] = CONTOUR
     return picture
@@ -95,23 +96,23 @@ def to_colored_mask(
     cutoff = _round(255 * check_number("foreground_threshold", foreground_threshold, 0, 1))
     if not segmentations:
         return None
-    picture = np.empty((*segmentations[0].mask.size_hw, 4), dtype=np.uint8)
-    picture[...] = red_green_blue_alpha
+    picture = np.full(segmentations[0].mask.size_hw, _packed([red_green_blue_alpha])[0])
     for one in segmentations:
         value, alpha = planes(one)
         is_foreground = alpha >= cutoff
-        values = value[is_foreground]
         colors = np.zeros((256, 4), dtype=np.uint8)
-        for occurring in np.flatnonzero(np.bincount(values, minlength=256)):
+        for occurring in np.flatnonzero(np.bincount(value[is_foreground], minlength=256)):
             colors[occurring] = check_color("a colour of mask_value_to_color", mask_value_to_color(int(occurring)))
-        picture[is_foreground] = colors[values]
-    return picture
+        np.copyto(picture, _packed(colors).take(value), where=is_foreground)
+    return picture[..., None].view(np.uint8)
 
 
 def planes(segmentation: Segmentation) -> tuple[Plane, Plane]:
     """Value (red) and probability (alpha) of every pixel, (H, W) uint8 each; see the head of this file."""
     if segmentation.part_labels is None:
-        probability = np.floor(np.asarray(segmentation.mask) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        mask = segmentation.mask
+        probability = np.empty(mask.size_hw, dtype=np.uint8)
+        pixels.paste(mask.probabilities, mask.image_from_crop, mask.size_hw, border=mask.border, out=probability)
         return probability, probability
     labels = np.asarray(segmentation.part_labels, dtype=np.uint8)
     return labels, np.where(labels < NO_PART, np.uint8(255), np.uint8(0))
@@ -144,6 +145,11 @@ def contour(insides: Sequence[Inside]) -> Inside:
 def _is_foreground(segmentation: Segmentation, cutoff: int, chosen: Inside) -> Inside:
     value, alpha = planes(segmentation)
     return (alpha >= cutoff) if chosen.all() else chosen[value] & (alpha >= cutoff)
+
+
+def _packed(colors: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    """(N,) for (N, 4) bytes: a colour as one number, to be moved in one piece."""
+    return np.ascontiguousarray(colors, dtype=np.uint8).view(np.uint32)[:, 0]
 
 
 def _chosen(values: Iterable[int]) -> Inside:

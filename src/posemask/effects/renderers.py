@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from ..pixels import native as pixels
 from ..results import Segmentation
-from ._canvas import blurred_layer, blurred_matte, blurred_picture, mirrored, over_blurred_picture
+from ._canvas import (
+    blurred_layer,
+    blurred_matte,
+    blurred_picture,
+    divided,
+    mirrored,
+    over_blurred_picture,
+    premultiplied,
+)
 from ._checks import check_image, check_mask_image, check_number, check_segmentations
 from ._matte import Matte, hard_matte
 from .masks import contour, foregrounds
@@ -86,23 +94,21 @@ def draw_pixelated_mask(
 
     # Cells and grid on a transparent canvas, premultiplied; the cells fill the canvas, the grid keeps its own width.
     colors, alpha = blurred_layer(mask_image, sigma)
-    premultiplied = pixels.blend(colors, np.zeros_like(colors), alpha)
-    layer = np.dstack([premultiplied, alpha])
-    cells = pixels.resize(layer, (rows, columns), method="area")
+    layer = pixels.join_alpha(premultiplied(colors, alpha), alpha)
+    cells = pixels.resize(layer, (rows, columns), method="area").view(np.uint32)[..., 0]
     of_row = np.minimum((np.arange(height) + 0.5) * rows / height, rows - 1).astype(int)
     of_column = np.minimum((np.arange(width) + 0.5) * columns / width, columns - 1).astype(int)
-    canvas = cells[of_row][:, of_column].astype(np.float32)
-    for line in (_grid(width, columns, cell)[None, :, None], _grid(height, rows, cell)[:, None, None]):
-        canvas += (255 - canvas) * line
+    canvas = cells[of_row].take(of_column, axis=1)[..., None].view(np.uint8)
+    _draw_grid(canvas, _grid(width, columns, cell))
+    _draw_grid(canvas.swapaxes(0, 1), _grid(height, rows, cell))
 
-    # The picture over it with alpha 1 - opacity, and the canvas' alpha divided out.
-    canvas *= np.float32(opacity)
-    canvas[..., :3] += image * np.float32(1 - opacity)
-    canvas[..., 3] += np.float32(255 * (1 - opacity))
-    total = np.maximum(canvas[..., 3:], np.float32(1e-6))
-    picture = np.floor(canvas[..., :3] * (255 / total) + 0.5)
-    result = np.minimum(picture, 255).astype(np.uint8)
-    return mirrored(result) if flip_horizontal else result
+    # The picture is drawn over it with alpha 1 - opacity; the canvas' alpha divided out, that is a mixture in which the
+    # canvas counts opacity * alpha beside 1 - opacity.
+    alpha = np.ascontiguousarray(canvas[..., 3])
+    counts = opacity * np.arange(256) / 255
+    share = np.floor(255 * counts / np.maximum(counts + 1 - opacity, 1e-9) + 0.5).astype(np.uint8)
+    picture = pixels.blend(divided(np.ascontiguousarray(canvas[..., :3]), alpha), image, share.take(alpha))
+    return mirrored(picture) if flip_horizontal else picture
 
 
 def draw_bokeh_effect(
@@ -181,7 +187,14 @@ def blur_body_part(
 def _scaled(alpha: npt.NDArray[np.uint8], opacity: float) -> npt.NDArray[np.uint8]:
     """round(alpha * opacity) by a table."""
     table: npt.NDArray[np.uint8] = np.floor(np.arange(256) * opacity + 0.5).astype(np.uint8)
-    return table[alpha]
+    return table.take(alpha)
+
+
+def _draw_grid(canvas: npt.NDArray[np.uint8], opacity: npt.NDArray[np.float32]) -> None:
+    """White columns, of one opacity each, over a premultiplied canvas, (H, W, 4), in place."""
+    columns = np.flatnonzero(opacity)
+    below = canvas[:, columns].astype(np.float32)
+    canvas[:, columns] = below + (255 - below) * opacity[columns, None] + 0.5
 
 
 def _grid(length: int, lines: int, cell: float) -> npt.NDArray[np.float32]:
