@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
 import re
@@ -16,9 +18,13 @@ import av
 import numpy as np
 import pytest
 
+from posemask.errors import InferenceError, OutputError
 from posemask.media import VideoWriter, is_video, read_image, read_video
 
-from .stand_ins import stand_in_models  # noqa: F401 (the fixture called `made`)
+from .stand_ins import (
+    StandInSegmenter,
+    stand_in_models,  # noqa: F401 (the fixture called `made`)
+)
 
 TIMES = [0.0, 0.04, 0.2, 0.21, 0.5, 0.54, 0.58]
 
@@ -144,10 +150,6 @@ class TestManyInputs:
 
 class TestNothingHalfDone:
     def test_when_the_model_fails(self, run, clip, tmp_path, made, monkeypatch):
-        from posemask.errors import InferenceError
-
-        from .stand_ins import StandInSegmenter
-
         def fail(self, image, *, timestamp=None):
             if timestamp > 0.3:
                 raise InferenceError("the network has failed")
@@ -158,6 +160,26 @@ class TestNothingHalfDone:
         outcome = run("blur", clip, "-o", tmp_path / "out.mp4")
         assert outcome.status == 1
         assert "the network has failed" in outcome.error_line
+        assert names(tmp_path) == ["clip.mp4"]
+
+    def test_the_error_names_the_output_that_failed(self, run, clip, tmp_path, made, monkeypatch):
+        def fail(self, image, time):
+            raise OutputError("cannot write drawn.mp4: no space")
+
+        monkeypatch.setattr(VideoWriter, "write", fail)
+        outcome = run("pose", clip, "-o", tmp_path / "clip.json", "--render", tmp_path / "drawn.mp4")
+        assert outcome.error_line == "posemask: error: cannot write drawn.mp4: no space"
+        assert names(tmp_path) == ["clip.mp4"]
+
+    def test_a_full_disk(self, run, clip, tmp_path, made, monkeypatch):
+        class Full(io.StringIO):
+            def write(self, text):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "open", lambda self, *given, **options: Full())
+        outcome = run("pose", clip, "-o", tmp_path / "clip.json")
+        assert outcome.error_line == f"posemask: error: cannot write {tmp_path}/clip.json: No space left on device"
+        monkeypatch.undo()
         assert names(tmp_path) == ["clip.mp4"]
 
     def test_when_one_of_two_outputs_is_there(self, run, clip, tmp_path, made):

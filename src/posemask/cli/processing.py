@@ -27,7 +27,17 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, OutputError, PosemaskError
-from ..media import Video, VideoWriter, is_video, pending_file, read_image, read_video, refuse_to_overwrite, write_image
+from ..media import (
+    PendingFile,
+    Video,
+    VideoWriter,
+    is_video,
+    output_errors,
+    read_image,
+    read_video,
+    refuse_to_overwrite,
+    write_image,
+)
 from ..results import Frame, Pose
 from .files import Destination, Source
 from .overlap import overlap
@@ -141,23 +151,36 @@ class JsonOutput:
         self, path: Path | None, source: Source, video: Video | None, size_hw: tuple[int, int], *, overwrite: bool
     ) -> Iterator[Write]:
         """A file for the results of one input; it is complete when the ``with`` block has ended well."""
-        with self._stream(path, overwrite) as stream:
-            lines = path is None or path.suffix.lower() in (".jsonl", ".ndjson")
-            document = ResultsJson(stream, lines=lines, source=source.name, model=self.model, size_hw=size_hw)
+        if path is None:
+            document = self._document(sys.stdout, source, size_hw, lines=True)
             yield lambda index, time, result: document.write(index, time, result.poses)
             document.close()
-
-    @contextmanager
-    def _stream(self, path: Path | None, overwrite: bool) -> Iterator[IO[str]]:
-        if path is None:
-            yield sys.stdout
             return
-        with pending_file(path, overwrite=overwrite) as temporary:
-            try:
-                with temporary.open("w", encoding="utf-8") as stream:
-                    yield stream
-            except OSError as error:
-                raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        pending = PendingFile(path, overwrite=overwrite)
+        stream: IO[str] | None = None
+        try:
+            with output_errors(path):
+                stream = pending.temporary.open("w", encoding="utf-8")
+                lines = path.suffix.lower() in (".jsonl", ".ndjson")
+                document = self._document(stream, source, size_hw, lines=lines)
+
+            def write(index: int, time: float | None, result: Result) -> None:
+                with output_errors(path):
+                    document.write(index, time, result.poses)
+
+            yield write
+            with output_errors(path):
+                document.close()
+                stream.close()
+            pending.commit()
+        finally:
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+            pending.discard()
+
+    def _document(self, stream: IO[str], source: Source, size_hw: tuple[int, int], *, lines: bool) -> ResultsJson:
+        return ResultsJson(stream, lines=lines, source=source.name, model=self.model, size_hw=size_hw)
 
 
 Output = PictureOutput | JsonOutput

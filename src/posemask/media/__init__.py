@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .camera import Camera, open_camera
-    from .outputs import PendingFile, pending_file, refuse_to_overwrite
+    from .outputs import PendingFile, output_errors, pending_file, refuse_to_overwrite
     from .pictures import MAX_PIXELS, read_image
     from .video import PICTURE_INPUTS, VIDEO_INPUTS, Video, is_video, read_video
     from .video_file import VIDEO_SUFFIXES
@@ -30,6 +30,7 @@ _ROOM_OF = {
     "VideoWriter": "write_video",
     "is_video": "video",
     "open_camera": "camera",
+    "output_errors": "outputs",
     "pending_file": "outputs",
     "read_image": "pictures",
     "read_video": "video",
@@ -49,6 +50,7 @@ __all__ = [
     "VideoWriter",
     "is_video",
     "open_camera",
+    "output_errors",
     "pending_file",
     "read_image",
     "read_video",
