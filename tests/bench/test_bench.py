@@ -13,7 +13,7 @@ import pytest
 
 from posemask.bench import frames, report, rounds
 from posemask.bench.environment import environment
-from posemask.bench.work import COMPARISON, MODELS, Work, survey, work_from
+from posemask.bench.work import COMPARISON, MODELS, Work, comparison, survey, work_from
 from posemask.cli import main
 from posemask.errors import InputError, PosemaskError, WeightsError
 
@@ -80,6 +80,16 @@ def test_the_rows_of_the_comparison() -> None:
         assert ("2 threads" in work.name) == (work.threads == 2)
         assert ("without mask" in work.name or work.task == "blur") != work.mask
     assert [work.processes for work in COMPARISON if "two streams" in work.name] == [2]
+
+
+def test_rows_of_the_comparison_can_be_chosen() -> None:
+    assert comparison() == COMPARISON
+    rows = comparison(["lite"], ["litert", "openvino"], [2])
+    assert [(row.runtime, row.mask) for row in rows] == [
+        (runtime, mask) for runtime in ("litert", "openvino") for mask in (True, False)
+    ]
+    with pytest.raises(InputError, match="'huge'"):
+        comparison(["huge"])
 
 
 def test_the_survey_has_every_model_runtime_and_number_of_threads() -> None:
@@ -201,6 +211,7 @@ def test_the_command_prints_tables_and_json(capsys: pytest.CaptureFixture[str], 
     ("arguments", "words"),
     [
         (["--decode"], "--decode needs a video"),
+        (["--decode", "--input", "x.mp4", "--against", "mediapipe"], "compares with nothing"),
         (["--against", "opencv"], "--against must be mediapipe"),
         (["--row", "nothing like it"], "no row"),
         (["--model", "huge"], "'huge'"),

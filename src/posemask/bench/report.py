@@ -37,7 +37,8 @@ def compared_rows(ours: Figures, peer: Figures) -> list[tuple[str, ...]]:
         f"{ours.cpu_ms / peer.cpu_ms:.2f}",
         f"{ours.peak_mb / peer.peak_mb:.2f}" if peer.peak_mb else "",
     )
-    return [(ours.work.name, ours.subject, *_numbers(ours), *ratios), ("", peer.subject, *_numbers(peer), "", "", "")]
+    who = ours.subject if ours.work.runtime == "auto" else f"{ours.subject}, {ours.work.runtime}"
+    return [(ours.work.name, who, *_numbers(ours), *ratios), ("", peer.subject, *_numbers(peer), "", "", "")]
 
 
 def environment_line(environment: dict[str, str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..errors import InputError
 
-__all__ = ["COMPARISON", "MODELS", "NETWORKS", "POSE_MODELS", "Work", "survey", "work_from"]
+__all__ = ["COMPARISON", "MODELS", "NETWORKS", "POSE_MODELS", "Work", "comparison", "survey", "work_from"]
 
 Task = Literal["network", "pose", "mask", "blur"]
 
@@ -53,6 +54,11 @@ class Work:
     cores: int = 1
     processes: int = 1
 
+    def networks(self) -> tuple[str, ...]:
+        """Names of the weights that it takes."""
+        network = NETWORKS[self.model]
+        return ("pose_detection", network) if self.task == "pose" else (network,)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -78,21 +84,33 @@ COMPARISON = (
 )  # fmt: skip
 
 
+def comparison(
+    models: Sequence[str] = (), runtimes: Sequence[str] = (), threads: Sequence[int] = ()
+) -> tuple[Work, ...]:
+    """The rows of `COMPARISON`, or only those of some models and numbers of threads, on each of the runtimes."""
+    _check_models(models)
+    return tuple(
+        replace(work, runtime=runtime)
+        for runtime in runtimes or ("auto",)
+        for work in COMPARISON
+        if work.model in (models or MODELS) and (not threads or work.threads in threads)
+    )
+
+
 def survey(
-    models: tuple[str, ...], runtimes: tuple[str, ...], threads: tuple[int, ...], decode: bool
+    models: Sequence[str] = (), runtimes: Sequence[str] = (), threads: Sequence[int] = (), *, decode: bool = False
 ) -> tuple[Work, ...]:
     """Each model on each runtime with each number of threads: the network alone, and from a frame to its result.
 
-    With `decode`, also from the video's file to the result.
+    By default all models, on the fastest runtime, with one and two threads. With `decode`, also from the video's file
+    to the result.
     """
-    for model in models:
-        if model not in MODELS:
-            raise InputError(f"a model to measure is one of {', '.join(MODELS)}, got {model!r}")
+    _check_models(models)
     rows = []
-    for model in models:
+    for model in models or MODELS:
         task: Task = "pose" if model in POSE_MODELS else "mask"
-        for runtime in runtimes:
-            for count in threads:
+        for runtime in runtimes or ("auto",):
+            for count in threads or (1, 2):
                 place: dict[str, Any] = {"model": model, "runtime": runtime, "threads": count, "cores": count}
                 rows.append(Work(name=f"{model}: network alone", task="network", **place))
                 if task == "pose":
@@ -104,6 +122,12 @@ def survey(
                     name = f"{rows[-1].name}, with decoding"
                     rows.append(Work(name=name, task=task, mask=True, decode=True, **place))
     return tuple(rows)
+
+
+def _check_models(models: Sequence[str]) -> None:
+    for model in models:
+        if model not in MODELS:
+            raise InputError(f"a model to measure is one of {', '.join(MODELS)}, got {model!r}")
 
 
 def work_from(values: dict[str, Any]) -> Work:

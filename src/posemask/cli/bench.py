@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from .console import AsJson, print_json, print_table
+from .console import AsJson, fetch_bar, print_json, print_table
 
 
 def register(app: typer.Typer) -> None:
@@ -47,23 +47,26 @@ def bench(
     """
     import numpy as np
 
+    from .. import weights
     from ..bench import frames, report, work
     from ..bench import rounds as turns
     from ..bench.environment import environment
 
-    if decode and source is None:
-        raise InputError("--decode needs a video: give it with --input")
     if against not in (None, "mediapipe"):
         raise InputError(f"--against must be mediapipe, got {against!r}")
-    rows = (
-        work.COMPARISON
-        if against
-        else work.survey(tuple(model or work.MODELS), tuple(runtime or ("auto",)), tuple(threads or (1, 2)), decode)
-    )
+    if decode and (against or source is None):
+        raise InputError("--decode needs a video (--input), and compares with nothing")
+    chosen = (model or (), runtime or (), threads or ())
+    rows = work.comparison(*chosen) if against else work.survey(*chosen, decode=decode)
     rows = tuple(one for one in rows if all(words in one.name for words in row or ()))
     if not rows:
         raise InputError(f"no row is called {' '.join(row or ())!r}")
     subjects = ("posemask", against) if against else ("posemask",)
+
+    store = weights.default_store()
+    with fetch_bar() as progress:
+        for name in {name for one in rows for name in one.networks()}:
+            store.path(name, progress)
 
     measured = []
     with tempfile.TemporaryDirectory(prefix="posemask-bench-") as folder:
@@ -91,13 +94,14 @@ def _progress(total: int) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # Drawn only between rows: a bar that moves by itself takes time from what is measured.
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=total)
         done = -1
 
         def advance(name: str) -> None:
             nonlocal done
             done += 1
-            bar.update(task, description=name, completed=done)
+            bar.update(task, description=name, completed=done, refresh=True)
 
         yield advance
