@@ -19,12 +19,11 @@ struct Rows {
   int height, slots;
 };
 
-// Pointers to the input rows of output row y; rows outside the map are zeros.
-ENGINE_INLINE void point_at_rows(const Depthwise& d, const Rows& in, int block, int y, const float* zeros,
-                                 const float** rows) {
+// Pointers to the input rows of output row y; null for rows outside the map.
+ENGINE_INLINE void point_at_rows(const Depthwise& d, const Rows& in, int block, int y, const float** rows) {
   for (int ky = 0; ky < d.kernel_h; ++ky) {
     const int r = y * d.stride_h - d.pad_top + ky * d.dilation_h;
-    rows[ky] = r < 0 || r >= in.height ? zeros : in.base + block * in.block + (r % in.slots) * in.row;
+    rows[ky] = r < 0 || r >= in.height ? nullptr : in.base + block * in.block + (r % in.slots) * in.row;
   }
 }
 
@@ -79,14 +78,12 @@ void run_block_by_rows(const Block& b, const Frame& frame) {
   const int end = share(b.output.h, frame.part + 1, frame.parts);
   const int panels = (blocks + 1) / 2;
 
-  // Scratch: zeros | ring | depthwise rows | rows of the stem's input.
-  float* zeros = frame.scratch;
-  float* ring = zeros + ptrdiff_t(width) * lanes;
+  // Scratch: ring | depthwise rows | rows of the stem's input.
+  float* ring = frame.scratch;
   const ptrdiff_t ring_block = ptrdiff_t(slots) * width * lanes;
   float* thin = ring + (b.expands ? ring_block * blocks : 0);
   const ptrdiff_t thin_block = ptrdiff_t(b.rows) * out_width * lanes;
   float* stem_rows = thin + (b.projects ? thin_block * blocks : 0);
-  std::memset(zeros, 0, size_t(width) * lanes * sizeof(float));
 
   const Rows in = b.expands ? Rows{ring, ring_block, ptrdiff_t(width) * lanes, b.wide.h, slots}
                             : Rows{frame.at(b.input), b.input.block(), ptrdiff_t(width) * lanes, b.wide.h, b.wide.h};
@@ -104,7 +101,7 @@ void run_block_by_rows(const Block& b, const Frame& frame) {
       for (int k = 2 * panel; k < 2 * panel + 2 && k < blocks; ++k) {
         for (int i = 0; i < count; ++i) {
           const float* rows[most_rows];
-          point_at_rows(d, in, k, y + i, zeros, rows);
+          point_at_rows(d, in, k, y + i, rows);
           const ptrdiff_t at = k * target.block + ptrdiff_t(y + i) * out_width * lanes;
           float* out = b.projects ? thin + k * thin_block + ptrdiff_t(i) * out_width * lanes : output + at;
           depthwise_output_row(b, rows, k, b.projects || !residual ? nullptr : residual + at, out, out_width);
@@ -132,9 +129,7 @@ void run_block_by_channels(const Block& b, const Frame& frame) {
     multiply_shared(b.project, frame.at(middle), lanes, middle.h * middle.w, block_target(b, frame), frame);
     return;
   }
-  float* zeros = frame.scratch;
-  float* wide = zeros + ptrdiff_t(width) * lanes;
-  std::memset(zeros, 0, size_t(width) * lanes * sizeof(float));
+  float* wide = frame.scratch;
 
   const int first_panel = share(panels, frame.part, frame.parts);
   const int last_panel = share(panels, frame.part + 1, frame.parts);
@@ -148,7 +143,7 @@ void run_block_by_channels(const Block& b, const Frame& frame) {
     for (int k = 2 * panel; k < 2 * panel + 2 && k < blocks; ++k) {
       for (int y = 0; y < middle.h; ++y) {
         const float* rows[most_rows];
-        point_at_rows(d, in, k - 2 * panel, y, zeros, rows);
+        point_at_rows(d, in, k - 2 * panel, y, rows);
         const ptrdiff_t at = k * middle.block() + ptrdiff_t(y) * middle.w * lanes;
         const float* residual = b.projects || !b.residual ? nullptr : frame.at(b.residual) + at;
         depthwise_output_row(b, rows, k, residual, frame.at(middle) + at, middle.w);

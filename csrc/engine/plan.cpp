@@ -281,7 +281,7 @@ void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* p
   if (expand) work += work_of(*expand, b.wide);
   if (project) work += work_of(*project, b.output);
   const bool by_channels = b.output.h * b.output.w <= 256 && !b.stem;
-  size_t scratch = wide_row;
+  size_t scratch = 0;
   std::vector<int> maps{input, output, residual};
   if (by_channels) {
     if (expand) scratch += 2 * wide_row * b.wide.h;
@@ -329,7 +329,7 @@ bool Plan::add_sparse_block(const Layer* expand, const Layer& depthwise, const L
     name += " " + std::to_string(expand->inputs) + " ->";
   }
   name += " " + std::to_string(block.wide.c) + " dw " + kernel_of(depthwise) + " -> " + shape_of(block.output);
-  const size_t scratch = 16 * (size_t(block.wide.w) + rounded(size_t(pixels)) + rounded(size_t(out_pixels))) +
+  const size_t scratch = 16 * (rounded(size_t(pixels)) + rounded(size_t(out_pixels))) +
                          (rounded(size_t(project->outputs)) + 16) * 80;
   add_step(name, maps, scratch, work_of(*project, block.output),
            [s, f = kernels_.sparse_block](const Frame& frame) { f(s, frame); }, 3);

@@ -151,8 +151,7 @@ void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
   const Depthwise& d = b.depthwise;
   const int width = b.wide.w, pixels = b.wide.h * width, out_pixels = b.output.h * b.output.w;
   const ptrdiff_t pitch = planar_pitch(pixels), out_pitch = planar_pitch(out_pixels);
-  float* zeros = frame.scratch;
-  float* wide = zeros + ptrdiff_t(width) * 16;
+  float* wide = frame.scratch;
   float* thin = wide + pitch * 16;       // depthwise output of 16 channels
   float* tile = thin + out_pitch * 16;   // of the sparse kernels
   float* middle = frame.at(s.middle);    // [channels][out_pitch]
@@ -167,7 +166,6 @@ void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
     multiply_sparse_shared(s.project, middle, out_pixels, tile, target, frame);
     return;
   }
-  std::memset(zeros, 0, size_t(width) * 16 * sizeof(float));
   const int first = share(b.wide.blocks(), frame.part, frame.parts);
   const int last = share(b.wide.blocks(), frame.part + 1, frame.parts);
   for (int k = first; k < last; ++k) {
@@ -185,7 +183,7 @@ void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
     const Rows in{base, 0, ptrdiff_t(width) * 16, b.wide.h, b.wide.h};
     for (int y = 0; y < b.output.h; ++y) {
       const float* rows[most_rows];
-      point_at_rows(d, in, 0, y, zeros, rows);
+      point_at_rows(d, in, 0, y, rows);
       depthwise_row(d, rows, k, 16, b.wide.active(k), thin + ptrdiff_t(y) * b.output.w * 16, b.output.w, width);
     }
     to_planar(thin, 16, b.wide.active(k), out_pixels, middle + 16 * k * out_pitch, out_pitch);
