@@ -75,9 +75,10 @@ def published_outputs(input_of: Inputs) -> Callable[[str], list[Array]]:
 
     @cache
     def outputs(name: str, file: str = "groundtruth/tfjs_pose/pose.jpg") -> list[Array]:
+        x = input_of(name, file)
         interpreter = interpreter_of(model_path=str(default_store().status(name).path), num_threads=1)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], input_of(name, file))
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
         interpreter.invoke()
         return [interpreter.get_tensor(details["index"]) for details in interpreter.get_output_details()]
 

@@ -25,8 +25,13 @@ BUILTINS = {name: builtin for builtin, name in NAMES.items()}
 VERSIONS = {Builtin.DEQUANTIZE: 3, Builtin.RESIZE_BILINEAR: 3, Builtin.TRANSPOSE_CONV: 3}  # as far as not 1
 
 
-def write_tflite(graph: Graph) -> bytes:
-    """The graph as a TFLite flatbuffer, with its batch size and precision of constants."""
+def write_tflite(graph: Graph, metadata: bytes | None = None) -> bytes:
+    """The graph as a TFLite flatbuffer, with its batch size and precision of constants.
+
+    Args:
+        graph: the network.
+        metadata: a buffer to be stored as "TFLITE_METADATA", where MediaPipe looks for how to feed a network.
+    """
     model = _Model()
     indices = {name: model.tensor(name, graph.shapes[name], Type.FLOAT32) for name in graph.inputs}
     for name, value in graph.constants.items():
@@ -34,7 +39,8 @@ def write_tflite(graph: Graph) -> bytes:
     for node in graph.nodes:
         indices[node.output] = model.tensor(node.output, graph.shapes[node.output], Type.FLOAT32)
         _add_operator(model, node, graph, indices)
-    return model.to_bytes([indices[name] for name in graph.inputs], [indices[name] for name in graph.outputs])
+    inputs, outputs = ([indices[name] for name in names] for names in (graph.inputs, graph.outputs))
+    return model.to_bytes(inputs, outputs, metadata)
 
 
 class _Model:
@@ -74,7 +80,7 @@ class _Model:
             fields |= {3: ("<B", OPTIONS[builtin].kind), 4: options or {}}
         self.operators.append(fields)
 
-    def to_bytes(self, inputs: list[int], outputs: list[int]) -> bytes:
+    def to_bytes(self, inputs: list[int], outputs: list[int], metadata: bytes | None) -> bytes:
         codes = [
             {0: ("<b", min(builtin, 127)), 2: ("<i", VERSIONS.get(builtin, 1)), 3: ("<i", builtin)}
             for builtin in self.codes
@@ -85,7 +91,13 @@ class _Model:
             2: np.array(outputs, "<i4"),
             3: self.operators,
         }
-        return serialise({0: ("<I", 3), 1: codes, 2: [subgraph], 4: self.buffers}, IDENTIFIER)
+        fields = {0: ("<I", 3), 1: codes, 2: [subgraph], 4: self.buffers}
+        if metadata is not None:
+            fields |= {
+                4: [*self.buffers, {0: np.frombuffer(metadata, np.uint8)}],
+                6: [{0: "TFLITE_METADATA", 1: ("<I", len(self.buffers))}],
+            }
+        return serialise(fields, IDENTIFIER)
 
 
 def _add_operator(model: _Model, node: Node, graph: Graph, indices: Mapping[str, int]) -> None:
