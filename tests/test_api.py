@@ -182,3 +182,19 @@ def test_selfie_masks_can_be_smoothed_in_a_stream(astronaut):
         assert (np.abs(after - before) < np.abs(plain - before))[unsure].all()
     with pytest.raises(TimestampError):
         segmenter.segment_people(dark, timestamp=0.1)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_mediapipe_is_a_runtime_like_the_others(astronaut, smooth):
+    pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
+    options = {"model_type": "lite", "enable_segmentation": True, "enable_smoothing": smooth}
+    ours, theirs = posemask.create_detector(**options), posemask.create_detector(**options, runtime="mediapipe")
+    (pose,), (reference,) = ours.estimate_poses(astronaut), theirs.estimate_poses(astronaut)
+    assert np.linalg.norm(pose.xy - reference.xy, axis=1).mean() < 0.3
+    segmenter = posemask.create_segmenter(model_type="landscape", runtime="mediapipe")
+    (people,) = segmenter.segment_people(astronaut, timestamp=1.0)
+    assert np.asarray(people.mask).shape == astronaut.shape[:2]
+    with pytest.raises(InputError, match="one mask of all people"):
+        segmenter.segment_people(astronaut, timestamp=2.0, multi_segmentation=True)
+    with pytest.raises(InputError, match="device"):
+        posemask.create_detector(runtime="mediapipe", device="cuda")

@@ -184,6 +184,7 @@ def create_detector(
         detector_model_url, landmark_model_url: another file for a network: a path or an http(s) address of a TFLite
             file or of a TensorFlow.js ``model.json``.
         runtime: what runs the networks, see ``posemask doctor``; ``"auto"`` takes the fastest that is installed.
+            ``"mediapipe"`` runs the whole chain in MediaPipe Tasks, which always smooths keypoints and never masks.
         device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for the whole chain on an NVIDIA GPU. ``"auto"`` is the CPU.
         threads: CPU threads for the networks; None takes the machine's cores, four at most.
 
@@ -197,6 +198,11 @@ def create_detector(
     _probability("min_presence_confidence", min_presence_confidence)
     from .models import blazepose
 
+    if runtime == "mediapipe":
+        return _mediapipe_detector(
+            model_type, enable_segmentation, min_detection_confidence, min_presence_confidence,
+            detector_model_url, landmark_model_url, device,
+        )  # fmt: skip
     chain = blazepose.load(
         model_type,
         segmentation=enable_segmentation,
@@ -260,10 +266,52 @@ def create_segmenter(
         return Segmenter(partial(bodypix.estimate, parts), partial(bodypix.step, parts))
     from .models import selfie
 
+    if runtime == "mediapipe":
+        return _mediapipe_segmenter(options.get("model_type", "general"), model_url, device)
     people = selfie.load(
         options.get("model_type", "general"), smooth_masks=options.get("smooth_segmentation", False), **place
     )
-    return Segmenter(partial(selfie.estimate, people), partial(selfie.step, people))
+    return Segmenter(
+        selfie.only_one_mask(partial(selfie.estimate, people)), selfie.only_one_mask(partial(selfie.step, people))
+    )
+
+
+def _mediapipe_detector(
+    model_type: str,
+    segmentation: bool,
+    min_detection_score: float,
+    min_presence_score: float,
+    detector_url: str | os.PathLike[str] | None,
+    landmarks_url: str | os.PathLike[str] | None,
+    device: str,
+) -> PoseDetector:
+    from .models import blazepose
+    from .models.files import read_network
+    from .runtimes import mediapipe
+
+    _choice("device with runtime='mediapipe'", _device(device), ("cpu",))
+    _choice("model_type", model_type, tuple(blazepose.MODEL_TYPES))
+    spec = blazepose.MODEL_TYPES[model_type]
+    chain = mediapipe.load_blazepose(
+        read_network(spec.detector, detector_url),
+        read_network(spec.landmarks, landmarks_url),
+        segmentation=segmentation,
+        min_detection_score=min_detection_score,
+        min_presence_score=min_presence_score,
+    )
+    return PoseDetector(partial(mediapipe.estimate, chain), partial(mediapipe.step, chain))
+
+
+def _mediapipe_segmenter(model_type: str, model_url: str | os.PathLike[str] | None, device: str) -> Segmenter:
+    from .models import selfie
+    from .models.files import read_network
+    from .runtimes import mediapipe
+
+    _choice("device with runtime='mediapipe'", _device(device), ("cpu",))
+    _choice("model_type", model_type, tuple(selfie.MODEL_TYPES))
+    chain = mediapipe.load_selfie(read_network(selfie.MODEL_TYPES[model_type].weights, model_url))
+    estimate = selfie.only_one_mask(partial(mediapipe.segment, chain))
+    return Segmenter(estimate, selfie.only_one_mask(partial(mediapipe.segment_step, chain)))
 
 
 _SEGMENTERS = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from ..runtimes import RuntimeName
 from .files import read_network
 from .tfjs_twins import selfie_like_tflite
 
-__all__ = ["MODEL_TYPES", "Selfie", "SelfieSpec", "StreamState", "estimate", "load", "step"]
+__all__ = ["MODEL_TYPES", "Selfie", "SelfieSpec", "StreamState", "estimate", "load", "only_one_mask", "step"]
 
 Network = Callable[[Array], tuple[Array, ...]]
 Picture = npt.NDArray[np.uint8]
@@ -106,35 +106,15 @@ def load(
     return Selfie(spec=spec, network=network if one_channel else selfie_like_tflite(network), smooth_masks=smooth_masks)
 
 
-def estimate(
-    model: Selfie,
-    image: Picture,
-    *,
-    multi_segmentation: bool = False,
-    segment_body_parts: bool = False,
-    flip_horizontal: bool = False,
-) -> list[Segmentation]:
-    """Everybody in a picture, as exactly one `Segmentation`.
-
-    Raises `InputError` for ``multi_segmentation`` or ``segment_body_parts``: this network tells neither people nor
-    parts apart.
-    """
-    _check(multi_segmentation, segment_body_parts)
+def estimate(model: Selfie, image: Picture, *, flip_horizontal: bool = False) -> list[Segmentation]:
+    """Everybody in a picture, as exactly one `Segmentation`."""
     return [_segmentation(model, _run(model, image), image, flip_horizontal)]
 
 
 def step(
-    model: Selfie,
-    state: StreamState | None,
-    image: Picture,
-    time: float,
-    *,
-    multi_segmentation: bool = False,
-    segment_body_parts: bool = False,
-    flip_horizontal: bool = False,
+    model: Selfie, state: StreamState | None, image: Picture, time: float, *, flip_horizontal: bool = False
 ) -> tuple[StreamState, list[Segmentation]]:
     """One frame of a stream, as `estimate`; raises `TimestampError` if ``time`` did not increase."""
-    _check(multi_segmentation, segment_body_parts)
     if state is not None and time <= state.time:
         raise TimestampError(time, state.time)
     probabilities = _run(model, image)
@@ -143,12 +123,23 @@ def step(
     return StreamState(time, probabilities), [_segmentation(model, probabilities, image, flip_horizontal)]
 
 
-def _check(multi_segmentation: bool, segment_body_parts: bool) -> None:
-    if multi_segmentation or segment_body_parts:
-        raise InputError(
-            "selfie_segmentation gives one mask of all people, without parts of the body; "
-            "use create_segmenter('blazepose') or create_segmenter('bodypix') for people or parts"
-        )
+def only_one_mask(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with ``multi_segmentation`` and ``segment_body_parts``, which must be False.
+
+    Raises `InputError` where they are not: this network tells neither people nor parts apart.
+    """
+
+    def checked(
+        *arguments: Any, multi_segmentation: bool = False, segment_body_parts: bool = False, **options: Any
+    ) -> Any:
+        if multi_segmentation or segment_body_parts:
+            raise InputError(
+                "selfie_segmentation gives one mask of all people, without parts of the body; "
+                "use create_segmenter('blazepose') or create_segmenter('bodypix') for people or parts"
+            )
+        return function(*arguments, **options)
+
+    return checked
 
 
 def _run(model: Selfie, image: Picture) -> npt.NDArray[np.float32]:
