@@ -166,9 +166,11 @@ class _Worker:
         return answer
 
     def _fail(self, reason: str) -> None:
+        self._process.kill()
+        status = self._process.wait()
         self._log.seek(0)
-        last = self._log.read().strip().splitlines()[-1:]
-        raise PosemaskError(f"the measurement of {self._subject} failed: {reason or ' '.join(last) or 'it ended'}")
+        last = " ".join(self._log.read().strip().splitlines()[-1:])
+        raise PosemaskError(f"the measurement of {self._subject} failed: {reason or f'status {status} {last}'}")
 
 
 @contextlib.contextmanager
