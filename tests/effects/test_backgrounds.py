@@ -79,6 +79,10 @@ def test_strength_is_relative_to_the_picture(person: Segmentation) -> None:
     assert softness(180) == pytest.approx(softness(720), rel=0.03)
 
 
+def test_the_strongest_blur_of_a_huge_picture_is_no_error() -> None:
+    assert not blur_background(np.zeros((2400, 2400, 3), np.uint8), [], strength=100).any()
+
+
 def test_a_replaced_background_is_the_new_one_and_the_people(
     photo: np.ndarray, person: Segmentation, alpha: np.ndarray, beach: np.ndarray
 ) -> None:

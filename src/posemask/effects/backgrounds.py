@@ -28,6 +28,7 @@ EDGE = (0.4, 0.9)
 """Probabilities between which people fade in: low enough for hair, high enough to leave the old background behind."""
 
 _REFERENCE_SIDE = 720  # shorter side of the picture for which a strength is in pixels
+_MOST_SIGMA = 300.0  # of `pixels.blur`
 
 
 def blur_background(
@@ -44,7 +45,7 @@ def blur_background(
         image: (H, W, 3) uint8 RGB.
         segmentation: one or several of this picture; with none everything is blurred.
         strength: standard deviation of the blur in [1, 100], in pixels of a picture whose shorter side is 720: the same
-            strength looks the same in every resolution.
+            strength looks the same in every resolution. More than 300 pixels of the picture itself it never is.
         edge: two probabilities in [0, 1]; background up to the first, person from the second on.
         flip_horizontal: mirror the result.
 
@@ -55,6 +56,7 @@ def blur_background(
     segmentations = check_segmentations(segmentation, image.shape[:2])
     edge = check_edge(edge)
     sigma = check_number("strength", strength, 1, 100) * min(image.shape[:2]) / _REFERENCE_SIDE
+    sigma = min(sigma, _MOST_SIGMA)
     matte = soft_matte(segmentations, image.shape[:2], edge)
     picture = pixels.blend_blurred(image, matte.plane(), sigma, masked=True)
     return mirrored(picture) if flip_horizontal else picture
@@ -167,7 +169,7 @@ def _people(image: Picture, matte: Matte, clean_edges: bool) -> Picture:
     part = matte.view(image)
     if not clean_edges or not part.size:
         return part
-    nearby = _nearby(part, matte.alpha, max(1.5, 1.5 * matte.grain))
+    nearby = _nearby(part, matte.alpha, min(max(1.5, 1.5 * matte.grain), _MOST_SIGMA))
     return pixels.blend(part, nearby, matte.alpha)
 
 
