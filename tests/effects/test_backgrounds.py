@@ -144,7 +144,8 @@ def test_nobody(photo: np.ndarray, beach: np.ndarray) -> None:
         np.testing.assert_array_equal(replace_background(photo, people, beach), beach)
         np.testing.assert_array_equal(replace_background(photo, people, beach, flip_horizontal=True), beach)
         assert not cut_out(photo, people).any()
-        np.testing.assert_array_equal(blur_background(photo, people), native.blur(photo, 12 * 120 / 720))
+        blurred = blur_background(photo, people).astype(int)
+        assert np.abs(blurred - native.blur(photo, 12 * 120 / 720)).max() <= 1
 
 
 def test_everybody(photo: np.ndarray, beach: np.ndarray) -> None:
