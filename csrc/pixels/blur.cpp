@@ -9,40 +9,50 @@
 // and may be written over while it is read. The blurred cells reach one beyond the picture on every side, for the interpolation at
 // its rim. Beyond the picture lie black cells, or cells of nothing but the picture's edge ("replicate").
 //
-// 8-bit pictures are interpolated in 16-bit whole numbers with 6 bits of fraction, and rounded once.
+// 8-bit pictures are computed in 16-bit whole numbers with 6 bits of fraction; each step rounds to 1/64 of a level.
 #include <type_traits>
 
-#include "rows.h"
+#include "stretch.h"
 
 namespace posemask::POSEMASK_LEVEL {
 namespace {
 
-constexpr int kFractionBits = 6;
-constexpr int kPadding = 64;  // values beyond a row that vector code may read or write
+using Fixed = std::int16_t;
 
-inline int floor_divide(int a, int b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+// (a * b) / 2^15, rounded: one instruction on most processors, in the form in which compilers know it.
+inline Fixed scaled(Fixed a, Fixed b) { return static_cast<Fixed>((((std::int32_t{a} * b) >> 14) + 1) >> 1); }
+inline float scaled(float a, float b) { return a * b; }
 
-// A symmetric convolution of rows: sum of weight * (a + b), the pairs in their order, four at a time to spare the sums' ways to memory.
+// A symmetric convolution of rows: the sum of weight * (a + b).
+template <class Value>
 struct Pair {
-    float weight;
-    const float *a, *b;
+    Value weight;
+    const Value *a, *b;
 };
 
-inline void convolve(const Pair* pairs, int count, int values, float* sums) {
+// sums (+)= four pairs. The sums are none of the rows: the compiler need not look.
+template <bool First, class Value>
+void add_four(const Pair<Value> (&four)[4], int values, Value* __restrict sums) {
+    const Value *a0 = four[0].a, *a1 = four[1].a, *a2 = four[2].a, *a3 = four[3].a;
+    const Value *b0 = four[0].b, *b1 = four[1].b, *b2 = four[2].b, *b3 = four[3].b;
+    const Value w0 = four[0].weight, w1 = four[1].weight, w2 = four[2].weight, w3 = four[3].weight;
+    for (int i = 0; i < values; i++) {
+        const Value before = First ? Value{0} : sums[i];
+        sums[i] = static_cast<Value>(before + scaled(static_cast<Value>(a0[i] + b0[i]), w0) + scaled(static_cast<Value>(a1[i] + b1[i]), w1) +
+                                     scaled(static_cast<Value>(a2[i] + b2[i]), w2) + scaled(static_cast<Value>(a3[i] + b3[i]), w3));
+    }
+}
+
+// The pairs in their order, four at a time to spare the sums' ways to memory; the last four are filled up with weights of 0.
+template <class Value>
+void convolve(const Pair<Value>* pairs, int count, int values, Value* sums) {
     for (int p = 0; p < count; p += 4) {
-        const Pair none = {0.0f, pairs[p].a, pairs[p].b};
-        const Pair p0 = pairs[p], p1 = p + 1 < count ? pairs[p + 1] : none, p2 = p + 2 < count ? pairs[p + 2] : none,
-                   p3 = p + 3 < count ? pairs[p + 3] : none;
+        Pair<Value> four[4];
+        for (int i = 0; i < 4; i++) four[i] = p + i < count ? pairs[p + i] : Pair<Value>{0, pairs[p].a, pairs[p].b};
         if (p == 0) {
-            for (int i = 0; i < values; i++) {
-                sums[i] = p0.weight * (p0.a[i] + p0.b[i]) + p1.weight * (p1.a[i] + p1.b[i]) + p2.weight * (p2.a[i] + p2.b[i]) +
-                          p3.weight * (p3.a[i] + p3.b[i]);
-            }
+            add_four<true>(four, values, sums);
         } else {
-            for (int i = 0; i < values; i++) {
-                sums[i] += p0.weight * (p0.a[i] + p0.b[i]) + p1.weight * (p1.a[i] + p1.b[i]) + p2.weight * (p2.a[i] + p2.b[i]) +
-                           p3.weight * (p3.a[i] + p3.b[i]);
-            }
+            add_four<false>(four, values, sums);
         }
     }
 }
@@ -61,118 +71,58 @@ struct Arena {
     }
 };
 
-// A row of cells stretched to pixels, `channels` values each: out = near + (far - near) * weight between the two cells next to a
-// pixel. `cells` begins one cell left of the picture; both rows have kPadding values more than are used.
-class Stretch {
-   public:
-    Stretch(int factor, int channels) : channels_(channels) {
-        period_ = kVector;
-        while (period_ % (factor * channels) != 0) period_ += kVector;
-        cells_ = period_ / (factor * channels);
-        for (int k = 0; k < period_; k++) {
-            const int pixel = k / channels, position = 2 * pixel + 1 - factor, cell = floor_divide(position, 2 * factor);
-            index_[k] = static_cast<std::int16_t>((cell + 1) * channels + k % channels);
-            weight_[k] = static_cast<std::int16_t>((position - cell * 2 * factor) * 32768 / (2 * factor));
-        }
-        for (int k = 0; k < period_; k += 8) {
-            std::int16_t first = index_[k];
-            for (int i = 0; i < 8; i++) first = index_[k + i] < first ? index_[k + i] : first;
-            for (int i = 0; i < 8; i++) {
-                shuffle_[2 * (k + i)] = static_cast<std::uint8_t>(2 * (index_[k + i] - first));
-                shuffle_[2 * (k + i) + 1] = static_cast<std::uint8_t>(2 * (index_[k + i] - first) + 1);
-            }
-            first_[k / 8] = first;
-        }
-    }
-
-    // To 8 bits; count values, rounded up to a whole period.
-    void bytes(const std::int16_t* cells, int count, std::uint8_t* out) const {
-        for (int start = 0; start < count; start += period_) {
-            const std::int16_t* from = cells + start / period_ * cells_ * channels_;
-#if defined(__AVX2__)
-            // Eight values of the lower half of a register, eight of the upper one: each half is shuffled out of 8 neighbouring cells.
-            const auto halves = [](const std::int16_t* low, const std::int16_t* high) {
-                const __m256i half = _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(low)));
-                return _mm256_inserti128_si256(half, _mm_loadu_si128(reinterpret_cast<const __m128i*>(high)), 1);
-            };
-            for (int k = 0; k < period_; k += kVector) {
-                const std::int16_t *low = from + first_[k / 8], *high = from + first_[k / 8 + 1];
-                const __m256i order = _mm256_load_si256(reinterpret_cast<const __m256i*>(shuffle_ + 2 * k));
-                const __m256i near = _mm256_shuffle_epi8(halves(low, high), order);
-                const __m256i far = _mm256_shuffle_epi8(halves(low + channels_, high + channels_), order);
-                const __m256i weight = _mm256_load_si256(reinterpret_cast<const __m256i*>(weight_ + k));
-                __m256i value = _mm256_add_epi16(near, _mm256_mulhrs_epi16(_mm256_sub_epi16(far, near), weight));
-                value = _mm256_srai_epi16(_mm256_add_epi16(value, _mm256_set1_epi16(1 << (kFractionBits - 1))), kFractionBits);
-                const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packus_epi16(value, value), _MM_SHUFFLE(3, 1, 2, 0));
-                _mm_storeu_si128(reinterpret_cast<__m128i*>(out + start + k), _mm256_castsi256_si128(bytes));
-            }
-#else
-            for (int k = 0; k < period_; k++) {
-                const std::int32_t near = from[index_[k]], far = from[index_[k] + channels_];
-                const std::int32_t value = near + (((far - near) * weight_[k] + (1 << 14)) >> 15);
-                out[start + k] = static_cast<std::uint8_t>((value + (1 << (kFractionBits - 1))) >> kFractionBits);
-            }
-#endif
-        }
-    }
-
-    void floats(const float* cells, int count, float* out) const {
-        for (int start = 0; start < count; start += period_) {
-            const float* from = cells + start / period_ * cells_ * channels_;
-            for (int k = 0; k < period_; k++) {
-                const float near = from[index_[k]], far = from[index_[k] + channels_];
-                out[start + k] = near + (far - near) * (static_cast<float>(weight_[k]) * (1.0f / 32768.0f));
-            }
-        }
-    }
-
-   private:
-    static constexpr int kVector = 16;
-    static constexpr int kLongest = kMaxBlurFactor * 3;  // the longest period: 3 channels and any factor, or 1 and the largest
-    int channels_, period_, cells_;
-    alignas(32) std::int16_t weight_[kLongest];
-    alignas(32) std::uint8_t shuffle_[2 * kLongest];
-    std::int16_t index_[kLongest], first_[kLongest / 8];
-};
-
-// How 8-bit and float pictures differ.
-template <class T>
-struct Format;
-
-template <>
-struct Format<std::uint8_t> {
-    using Sum = std::uint16_t;
-    using Cell = std::int16_t;
-    static void to_cells(const float* values, int count, Cell* cells) {
-        for (int i = 0; i < count; i++) cells[i] = static_cast<Cell>(values[i] * (1 << kFractionBits) + 0.5f);
-    }
-    static void to_pixels(const float* values, int count, std::uint8_t* pixels) {
-        for (int i = 0; i < count; i++) pixels[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(values[i] + 0.5f));
-    }
-    static void between(const Cell* upper, const Cell* lower, int weight, int count, Cell* out) {
-        for (int i = 0; i < count; i++) {
-            out[i] = static_cast<Cell>(upper[i] + (((lower[i] - upper[i]) * weight + (1 << 14)) >> 15));
-        }
-    }
-    static void stretch(const Stretch& stretch, const Cell* cells, int count, std::uint8_t* out) {
-        stretch.bytes(cells, count, out);
-    }
-};
-
-template <>
-struct Format<float> {
+// What the pixels of a picture become: the sums over a cell's rows, what is convolved, and the cells that are interpolated.
+template <class T, bool Weighted>
+struct Types {
     using Sum = float;
+    using Value = float;
     using Cell = float;
-    static void to_cells(const float* values, int count, Cell* cells) {
-        std::memcpy(cells, values, sizeof(float) * static_cast<std::size_t>(count));
-    }
-    static void to_pixels(const float* values, int count, float* pixels) { to_cells(values, count, pixels); }
-    static void between(const Cell* upper, const Cell* lower, int weight, int count, Cell* out) {
-        const float share = static_cast<float>(weight) * (1.0f / 32768.0f);
-        for (int i = 0; i < count; i++) out[i] = upper[i] + (lower[i] - upper[i]) * share;
-    }
-    static void stretch(const Stretch& stretch, const Cell* cells, int count, float* out) { stretch.floats(cells, count, out); }
 };
+
+template <>
+struct Types<std::uint8_t, false> {
+    using Sum = std::uint16_t;
+    using Value = Fixed;
+    using Cell = Fixed;
+};
+
+template <>
+struct Types<std::uint8_t, true> {
+    using Sum = float;
+    using Value = float;
+    using Cell = Fixed;
+};
+
+inline const float* weights_of(const BlurPlan& plan, float) { return plan.weights; }
+inline const Fixed* weights_of(const BlurPlan& plan, Fixed) { return plan.fixed_weights; }
+
+// The mean of Area pixels from their sum.
+template <int Area>
+inline float mean_of(float sum, float) {
+    return sum * (1.0f / Area);
+}
+template <int Area>
+inline Fixed mean_of(std::int32_t sum, Fixed) {
+    return static_cast<Fixed>(((sum << kFractionBits) + Area / 2) / Area);
+}
+
+inline void to_pixels(const Fixed* cells, int count, std::uint8_t* pixels) {
+    constexpr int half = 1 << (kFractionBits - 1);
+    for (int i = 0; i < count; i++) pixels[i] = static_cast<std::uint8_t>((cells[i] + half) >> kFractionBits);
+}
+inline void to_pixels(const float* cells, int count, float* pixels) {
+    std::memcpy(pixels, cells, sizeof(float) * static_cast<std::size_t>(count));
+}
+
+// upper + (lower - upper) * weight / 2^15
+inline void between(const Fixed* upper, const Fixed* lower, int weight, int count, Fixed* out) {
+    const Fixed share = static_cast<Fixed>(weight);
+    for (int i = 0; i < count; i++) out[i] = static_cast<Fixed>(upper[i] + scaled(static_cast<Fixed>(lower[i] - upper[i]), share));
+}
+inline void between(const float* upper, const float* lower, int weight, int count, float* out) {
+    const float share = static_cast<float>(weight) * (1.0f / 32768.0f);
+    for (int i = 0; i < count; i++) out[i] = upper[i] + (lower[i] - upper[i]) * share;
+}
 
 // The rows of a blurred picture of C channels, from the top down.
 //
@@ -180,133 +130,133 @@ struct Format<float> {
 // surroundings: blur(weight * picture) / blur(weight), with the weight as one channel more.
 template <class T, int C, bool Weighted>
 class BlurredRows {
-    using Format = POSEMASK_LEVEL::Format<T>;
-    using Sum = std::conditional_t<Weighted, float, typename Format::Sum>;
-    using Cell = typename Format::Cell;
+    using Sum = typename Types<T, Weighted>::Sum;
+    using Value = typename Types<T, Weighted>::Value;
+    using Cell = typename Types<T, Weighted>::Cell;
     static constexpr int K = Weighted ? C + 1 : C;
 
    public:
     BlurredRows(Plane<const T> image, Plane<const std::uint8_t> alpha, const BlurPlan& plan, Border border, Arena& arena)
-        : image_(image), alpha_(alpha), plan_(plan), replicate_(border == Border::replicate), stretch_(plan.factor, C) {
+        : image_(image),
+          alpha_(alpha),
+          plan_(plan),
+          weights_(weights_of(plan, Value{})),
+          replicate_(border == Border::replicate),
+          stretch_(plan.factor, C) {
         height_ = (image.height + plan.factor - 1) / plan.factor;
         width_ = (image.width + plan.factor - 1) / plan.factor;
         across_ = width_ + 2;
         next_ = first_ = replicate_ ? -1 : 0;
         last_ = replicate_ ? height_ : height_ - 1;
-        sums_ = arena.take<Sum>(width_ * plan.factor * K + kPadding);
-        weights_ = sums_ + width_ * plan.factor * C;
-        cells_ = arena.take<float>((across_ + 2 * plan.radius) * K + kPadding);
         ring_rows_ = 2 * plan.radius + 1;
-        ring_ = arena.take<float>(ring_rows_ * across_ * K + kPadding);
-        column_ = arena.take<float>(across_ * K + kPadding);
+        sums_ = arena.take<Sum>(width_ * plan.factor * K + kPadding);
+        opacities_ = sums_ + width_ * plan.factor * C;
+        cells_ = arena.take<Value>((across_ + 2 * plan.radius) * K + kPadding);
+        ring_ = arena.take<Value>(ring_rows_ * across_ * K + kPadding);
+        black_ = arena.take<Value>(across_ * K + kPadding);
+        std::memset(black_, 0, sizeof(Value) * static_cast<std::size_t>(across_ * K));
+        column_ = arena.take<Value>(across_ * K + kPadding);
         for (Cell*& line : lines_) line = arena.take<Cell>(across_ * C + kPadding);
         level_ = arena.take<Cell>(across_ * C + kPadding);
     }
 
     // Row y into `out`, which has room for kPadding + 3 * kMaxBlurFactor values more than the picture is wide.
     void row(int y, T* out) {
-        const int factor = plan_.factor;
-        if (factor == 1) {
-            convolve_down(y);
-            Format::to_pixels(finished() + C, image_.width * C, out);
-            return;
-        }
-        const int position = 2 * y + 1 - factor, first = floor_divide(position, 2 * factor);
+        const int factor = plan_.factor, position = 2 * y + 1 - factor, first = floor_divide(position, 2 * factor);
+        if (factor == 1) return to_pixels(line(y) + C, image_.width * C, out);
         const Cell *upper = line(first), *lower = line(first + 1);
-        Format::between(upper, lower, (position - first * 2 * factor) * 32768 / (2 * factor), across_ * C, level_);
-        Format::stretch(stretch_, level_, image_.width * C, out);
+        between(upper, lower, (position - first * 2 * factor) * 32768 / (2 * factor), across_ * C, level_);
+        stretch_.run(level_, image_.width * C, out);
     }
 
    private:
     // A row of blurred cells, from -1 to height_; the last two are kept.
     const Cell* line(int row) {
         const int slot = (row + 1) % 2;
-        if (held_[slot] != row) {
-            convolve_down(row);
-            Format::to_cells(finished(), across_ * C, lines_[slot]);
-            held_[slot] = row;
+        if (held_[slot] == row) return lines_[slot];
+        held_[slot] = row;
+        if constexpr (Weighted) {
+            convolve_down(row, column_);
+            divide(column_, lines_[slot]);
+        } else {
+            convolve_down(row, lines_[slot]);
         }
         return lines_[slot];
     }
 
-    float* ring_row(int row) const { return ring_ + static_cast<std::size_t>((row + 1) % ring_rows_) * across_ * K; }
-
-    void convolve_down(int row) {
-        for (; next_ <= row + plan_.radius && next_ <= last_; next_++) convolve_across(next_);
-        Pair pairs[kMaxBlurRadius + 1];
-        int count = 0;
-        for (int step = 0; step <= plan_.radius; step++) {
-            int above = row - step, below = row + step;
-            float weight = step == 0 ? 0.5f * plan_.weights[0] : plan_.weights[step];
-            if (replicate_) {
-                above = clamp(above, first_, last_);
-                below = clamp(below, first_, last_);
-            } else {
-                const bool upper = above >= first_ && above <= last_, lower = below >= first_ && below <= last_;
-                if (!upper && !lower) continue;
-                if (!upper || !lower) {
-                    weight *= 0.5f;  // one row, twice
-                    above = below = upper ? above : below;
-                }
-            }
-            pairs[count++] = {weight, ring_row(above), ring_row(below)};
+    // Convolved colours over convolved weights.
+    void divide(const Value* column, Cell* cells) const {
+        for (int i = 0; i < across_; i++) {
+            const float scale = (1 << kFractionBits) / column[K * i + C];
+            for (int c = 0; c < C; c++) cells[C * i + c] = static_cast<Cell>(column[K * i + c] * scale + 0.5f);
         }
-        convolve(pairs, count, across_ * K, column_);
     }
 
-    // The convolved row with the weight divided out.
-    const float* finished() {
-        if (Weighted) {
-            for (int i = 0; i < across_; i++) {
-                const float inverse = 1.0f / column_[K * i + C];
-                for (int c = 0; c < C; c++) column_[C * i + c] = column_[K * i + c] * inverse;
-            }
-        }
-        return column_;
+    Value* ring_row(int row) const { return ring_ + static_cast<std::size_t>((row + 1) % ring_rows_) * across_ * K; }
+
+    void convolve_down(int row, Value* out) {
+        for (; next_ <= row + plan_.radius && next_ <= last_; next_++) convolve_across(next_);
+        const auto at = [this](int place) {
+            const int nearest = clamp(place, first_, last_);
+            return nearest == place || replicate_ ? ring_row(nearest) : black_;
+        };
+        Pair<Value> pairs[kMaxBlurRadius + 1];
+        for (int step = 0; step <= plan_.radius; step++) pairs[step] = {weights_[step], at(row - step), at(row + step)};
+        convolve(pairs, plan_.radius + 1, across_ * K, out);
     }
 
     void convolve_across(int row) {
-        float* inner = cells_ + (plan_.radius + 1) * K;
-        sum_cells(row, inner);
-        for (int c = 0; c < K; c++) {
-            const float share = replicate_ ? 1.0f / static_cast<float>(plan_.factor) : 0.0f;
-            const float left = share * static_cast<float>(sum_at(0, c));
-            const float right = share * static_cast<float>(sum_at(image_.width - 1, c));
-            for (int i = 1; i <= plan_.radius + 1; i++) {
-                inner[c - i * K] = left;
-                inner[(width_ - 1 + i) * K + c] = right;
-            }
+        Value* inner = cells_ + (plan_.radius + 1) * K;
+        switch (plan_.factor) {
+            case 1: average<1>(row, inner); break;
+            case 2: average<2>(row, inner); break;
+            case 4: average<4>(row, inner); break;
+            case 8: average<8>(row, inner); break;
+            default: average<16>(row, inner); break;
         }
-        const float* centre = inner - K;
-        Pair pairs[kMaxBlurRadius + 1] = {{0.5f * plan_.weights[0], centre, centre}};
-        for (int step = 1; step <= plan_.radius; step++) pairs[step] = {plan_.weights[step], centre - step * K, centre + step * K};
+        const Value* centre = inner - K;
+        Pair<Value> pairs[kMaxBlurRadius + 1];
+        for (int step = 0; step <= plan_.radius; step++) pairs[step] = {weights_[step], centre - step * K, centre + step * K};
         convolve(pairs, plan_.radius + 1, across_ * K, ring_row(row));
     }
 
-    // The means over the cells of a row; where the picture ends within a cell, it goes on as the border says.
-    void sum_cells(int row, float* cells) {
-        const int factor = plan_.factor, padded = width_ * factor;
+    // The means over the cells of a row, and radius + 1 cells more on either side.
+    template <int Factor>
+    void average(int row, Value* cells) {
+        using Total = std::conditional_t<std::is_same_v<Sum, float>, float, std::int32_t>;
+        sum_rows(row);
+        for (int i = 0; i < width_; i++) {
+            for (int c = 0; c < K; c++) {
+                Total total = 0;
+                for (int x = 0; x < Factor; x++) total += sum_at(i * Factor + x, c);
+                cells[i * K + c] = mean_of<Factor * Factor>(total, Value{});
+            }
+        }
+        for (int c = 0; c < K; c++) {
+            const Value left = mean_of<Factor>(Total{sum_at(0, c)}, Value{});
+            const Value right = mean_of<Factor>(Total{sum_at(image_.width - 1, c)}, Value{});
+            for (int i = 1; i <= plan_.radius + 1; i++) {
+                cells[c - i * K] = replicate_ ? left : Value{0};
+                cells[(width_ - 1 + i) * K + c] = replicate_ ? right : Value{0};
+            }
+        }
+    }
+
+    // The sums down the cells of a row; where the picture ends within a cell, it goes on as the border says.
+    void sum_rows(int row) {
+        const int padded = width_ * plan_.factor;
         std::memset(sums_, 0, sizeof(Sum) * static_cast<std::size_t>(padded * K));
-        for (int i = 0; i < factor; i++) {
-            const int place = row * factor + i, y = clamp(place, 0, image_.height - 1);
+        for (int i = 0; i < plan_.factor; i++) {
+            const int place = row * plan_.factor + i, y = clamp(place, 0, image_.height - 1);
             if (y != place && !replicate_) break;
             add_row(image_.data + y * image_.stride, Weighted ? alpha_.data + y * alpha_.stride : nullptr);
         }
         for (int x = image_.width; replicate_ && x < padded; x++) {
-            for (int c = 0; c < C; c++) sums_[x * C + c] = sums_[(image_.width - 1) * C + c];
-            if (Weighted) weights_[x] = weights_[image_.width - 1];
-        }
-        switch (factor) {
-            case 1: return sum_across<1>(cells);
-            case 2: return sum_across<2>(cells);
-            case 4: return sum_across<4>(cells);
-            case 8: return sum_across<8>(cells);
-            default: return sum_across<16>(cells);
+            for (int c = 0; c < K; c++) sum_at(x, c) = sum_at(image_.width - 1, c);
         }
     }
 
     void add_row(const T* row, const std::uint8_t* alpha) {
-        const int values = image_.width * C;
         if constexpr (Weighted) {
             constexpr int kRun = 64;
             std::uint8_t opaque[C * kRun];
@@ -316,27 +266,15 @@ class BlurredRows {
                 for (int i = 0; i < C * count; i++) {
                     sums_[C * x + i] += (kMostWeight - static_cast<float>(opaque[i])) * static_cast<float>(row[C * x + i]);
                 }
-                for (int i = 0; i < count; i++) weights_[x + i] += kMostWeight - static_cast<float>(alpha[x + i]);
+                for (int i = 0; i < count; i++) opacities_[x + i] += kMostWeight - static_cast<float>(alpha[x + i]);
             }
         } else {
-            for (int i = 0; i < values; i++) sums_[i] = static_cast<Sum>(sums_[i] + row[i]);
+            for (int i = 0; i < image_.width * C; i++) sums_[i] = static_cast<Sum>(sums_[i] + row[i]);
         }
     }
 
-    // Sum of channel c of the pixels in column x: the weights are the last channel, and lie behind the others.
-    Sum& sum_at(int x, int c) const { return c < C ? sums_[x * C + c] : weights_[x]; }
-
-    template <int Factor>
-    void sum_across(float* cells) const {
-        using Total = std::conditional_t<std::is_same_v<Sum, float>, float, std::int32_t>;
-        for (int i = 0; i < width_; i++) {
-            for (int c = 0; c < K; c++) {
-                Total total = 0;
-                for (int x = 0; x < Factor; x++) total += sum_at(i * Factor + x, c);
-                cells[i * K + c] = static_cast<float>(total) * (1.0f / (Factor * Factor));
-            }
-        }
-    }
+    // Sum of channel c in column x; the weights are the last channel, and lie behind the others.
+    Sum& sum_at(int x, int c) const { return c < C ? sums_[x * C + c] : opacities_[x]; }
 
     // A pixel weighs kMostWeight - alpha: an opaque one almost nothing, but deep inside the foreground there must be something.
     static constexpr float kMostWeight = 255.0f + 1.0f / 64;
@@ -344,13 +282,14 @@ class BlurredRows {
     const Plane<const T> image_;
     const Plane<const std::uint8_t> alpha_;
     const BlurPlan& plan_;
+    const Value* const weights_;
     const bool replicate_;
     const Stretch stretch_;
     int height_, width_, across_, ring_rows_;
     int first_, last_, next_;  // rows of cells that are not black, and the next one to be summed up
     int held_[2] = {-2, -2};
-    Sum *sums_, *weights_;
-    float *cells_, *ring_, *column_;
+    Sum *sums_, *opacities_;
+    Value *cells_, *ring_, *black_, *column_;
     Cell *lines_[2], *level_;
 };
 
@@ -387,7 +326,7 @@ std::size_t blur_scratch(int width, const BlurPlan& plan) {
     arena.take<float>((width + plan.factor) * 4 + kPadding);
     arena.take<float>((cells + 2 * plan.radius) * 4 + kPadding);
     arena.take<float>((2 * plan.radius + 1) * cells * 4 + kPadding);
-    for (int i = 0; i < 4; i++) arena.take<float>(cells * 4 + kPadding);
+    for (int i = 0; i < 5; i++) arena.take<float>(cells * 4 + kPadding);
     return arena.used;
 }
 

@@ -18,10 +18,16 @@ BlurPlan plan_blur(double sigma) {
     plan.radius = static_cast<int>(std::ceil(reach * left));
     double weights[kMaxBlurRadius + 1], sum = 0;
     for (int i = 0; i <= plan.radius; i++) {
-        weights[i] = std::exp(-0.5 * (i / left) * (i / left));
-        sum += i == 0 ? weights[i] : 2 * weights[i];
+        weights[i] = (i == 0 ? 0.5 : 1.0) * std::exp(-0.5 * (i / left) * (i / left));
+        sum += 2 * weights[i];
     }
-    for (int i = 0; i <= plan.radius; i++) plan.weights[i] = static_cast<float>(weights[i] / sum);
+    int centre = 1 << 14;
+    for (int i = plan.radius; i >= 0; i--) {
+        plan.weights[i] = static_cast<float>(weights[i] / sum);
+        plan.fixed_weights[i] = static_cast<std::int16_t>(std::lround(weights[i] / sum * (1 << 15)));
+        if (i > 0) centre -= plan.fixed_weights[i];
+    }
+    plan.fixed_weights[0] = static_cast<std::int16_t>(centre);  // a flat picture stays as it is
     return plan;
 }
 

@@ -17,12 +17,13 @@ struct Plane {
 
 enum class Border { zero, replicate };
 
-// A Gaussian blur: cells of factor x factor pixels (1, 2, 4, 8 or 16), then 2 * radius + 1 taps; weights[i] is that of the two taps
-// i cells away, and all of them sum to 1.
+// A Gaussian blur: cells of factor x factor pixels (1, 2, 4, 8 or 16), then 2 * radius + 1 taps. weights[i] is that of each of the two
+// taps i cells away, for i = 0 half of the centre's; all taps sum to 1. fixed_weights are the same in 1/32768.
 constexpr int kMaxBlurFactor = 16, kMaxBlurRadius = 64;
 struct BlurPlan {
     int factor, radius;
     float weights[kMaxBlurRadius + 1];
+    std::int16_t fixed_weights[kMaxBlurRadius + 1];
 };
 
 // One axis of a picture resampled: pixel i is the sum of `count` pixels from first[i] on, with weights[i * count ...].

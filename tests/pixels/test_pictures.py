@@ -65,8 +65,8 @@ def test_blur_equals_the_statement_of_its_cells(height, width, sigma, seed, bord
         result = native.blur(image.astype(np.float32), sigma, border=border)
         np.testing.assert_allclose(result, expected, atol=2e-3)
     else:
-        # half a level of rounding, and three roundings to 1/64 of a level
-        np.testing.assert_allclose(native.blur(image, sigma, border=border), expected, atol=0.53)
+        # half a level of rounding, and before it one to 1/64 of a level for each tap across and down
+        np.testing.assert_allclose(native.blur(image, sigma, border=border), expected, atol=0.6)
 
 
 NEAR = [
