@@ -9,7 +9,7 @@ namespace engine {
 
 namespace {
 
-constexpr size_t line = 16;        // floats
+constexpr size_t line = 16;          // floats
 constexpr double small_work = 60e3;  // multiplications: about 1.5 microseconds
 
 double work_of(const View& v) { return 8.0 * double(v.size()); }  // of arithmetic on a map, which is bound by memory
@@ -27,7 +27,8 @@ std::string kernel_of(const Layer& layer) {
   return std::to_string(layer.kernel_h) + "x" + std::to_string(layer.kernel_w) + "/" + std::to_string(layer.stride_h);
 }
 
-// Whether walking over the non-zero weights is faster than multiplying all: measured in docs/performance-engine.md.
+// Whether walking over the non-zero weights is faster than multiplying all of them. With 60 % zeros it takes 0.65 to 0.95
+// of the time, with 75 % 0.45 to 0.8; matrices with few inputs or outputs do not win back the transpositions.
 bool is_sparse(const Layer& layer, int pixels) {
   const size_t size = size_t(layer.outputs) * layer.inputs;
   if (layer.inputs < 24 || layer.outputs < 24 || pixels < 32) return false;
