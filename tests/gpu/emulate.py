@@ -69,7 +69,7 @@ def emulate(launch: Launch, values: dict[str, torch.Tensor], frames: int, folder
             aligned = np.require(argument, requirements=["C", "A"])
             kept.append(aligned)
             addresses.append(aligned.ctypes.data)
-    grid = (ctypes.c_uint * 3)(*launch.blocks(frames), 1)
+    grid = (ctypes.c_uint * 3)(*launch.blocks(frames))
     packed = (ctypes.c_uint64 * len(addresses))(*addresses)
     library.launch(grid, launch.threads, launch.shared_bytes, packed, len(addresses))
     return output
@@ -82,6 +82,7 @@ class EmulatedKernels:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.clusters = True
 
     def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
         return [_Emulated(build(name, dict(constants), self._folder), shared) for name, constants, shared in wanted]
@@ -91,8 +92,8 @@ class _Emulated:
     def __init__(self, library: ctypes.CDLL, shared_bytes: int) -> None:
         self._library, self._shared_bytes = library, shared_bytes
 
-    def launch(self, blocks: tuple[int, int], threads: int, arguments: Sequence[int]) -> None:
-        grid = (ctypes.c_uint * 3)(*blocks, 1)
+    def launch(self, blocks: tuple[int, ...], threads: int, arguments: Sequence[int]) -> None:
+        grid = (ctypes.c_uint * 3)(*(*blocks, 1)[:3])
         self._library.launch(
             grid, threads, self._shared_bytes, (ctypes.c_uint64 * len(arguments))(*arguments), len(arguments)
         )

@@ -10,7 +10,10 @@
 
 #define DEVICE inline
 #define KERNEL(THREADS) extern "C" void
-#define SHARED_BYTES(name) unsigned char* const name = emulated.shared
+#ifndef CLUSTER
+#define CLUSTER 1
+#endif
+#define SHARED_BYTES(name) unsigned char* const name = emulated.shared + emulated.current / (int)emulated.threads.x * emulated.shared_stride
 #define __restrict__
 typedef unsigned short half_bits;
 struct uint2 { unsigned x, y; };
@@ -24,17 +27,18 @@ struct Index { unsigned x, y, z; };
 struct Barrier { int count, generation; };
 struct Warp { Barrier barrier; float a[16][16], b[16][8]; unsigned word[32]; };
 static struct {
-    unsigned char* shared;
+    unsigned char* shared;  // of all thread blocks of a cluster, shared_stride apart
+    size_t shared_stride;
     Index block, grid, threads;
     int current, alive;
-    void* stack[1024];
-    char done[1024];
-    Barrier barrier;
-    Warp warp[32];
+    void* stack[8192];
+    char done[8192];
+    Barrier barrier[16], cluster;
+    Warp warp[256];
     void* caller;
 } emulated;
-#define threadIdx (Index{(unsigned)emulated.current, 0, 0})
-#define blockIdx emulated.block
+#define threadIdx (Index{(unsigned)emulated.current % emulated.threads.x, 0, 0})
+#define blockIdx (Index{emulated.block.x, emulated.block.y, emulated.block.z + (unsigned)emulated.current / emulated.threads.x})
 #define gridDim emulated.grid
 #define blockDim emulated.threads
 
@@ -64,7 +68,15 @@ static void wait_at(volatile Barrier& b, int of, int first, int count) {
         go_to(next);
     }
 }
-static inline void __syncthreads() { wait_at(emulated.barrier, emulated.threads.x, 0, emulated.threads.x); }
+static inline void __syncthreads() {
+    const int size = emulated.threads.x, block = emulated.current / size;
+    wait_at(emulated.barrier[block], size, block * size, size);
+}
+static inline void cluster_sync() { wait_at(emulated.cluster, emulated.threads.x * CLUSTER, 0, emulated.threads.x * CLUSTER); }
+static inline float cluster_load(const float* here, int rank) {
+    const ptrdiff_t there = rank - emulated.current / (int)emulated.threads.x;
+    return *(const float*)((const unsigned char*)here + there * (ptrdiff_t)emulated.shared_stride);
+}
 static inline void sync_warp() {
     const int warp = emulated.current / 32;
     wait_at(emulated.warp[warp].barrier, 32, warp * 32, 32);
@@ -125,7 +137,7 @@ static void thread_main() {
         switch_stack(&unused, emulated.caller);
     }
     int next = self;
-    do next = (next + 1) % (int)emulated.threads.x;
+    do next = (next + 1) % ((int)emulated.threads.x * CLUSTER);
     while (emulated.done[next]);
     emulated.current = next;
     switch_stack(&emulated.stack[self], emulated.stack[next]);
@@ -134,20 +146,23 @@ static void thread_main() {
 
 static void run_kernel(Kernel kernel, const unsigned* grid, int threads, int shared_bytes, const uint64_t* arguments, int count) {
     const size_t size = 64 << 10;
-    char* stacks = (char*)aligned_alloc(64, size * threads);
-    emulated.shared = (unsigned char*)aligned_alloc(128, (shared_bytes + 255) / 128 * 128);
+    const int all = threads * CLUSTER;
+    char* stacks = (char*)aligned_alloc(64, size * all);
+    emulated.shared_stride = (shared_bytes + 255) / 128 * 128;
+    emulated.shared = (unsigned char*)aligned_alloc(128, emulated.shared_stride * CLUSTER);
     call.kernel = kernel;
     memcpy(call.a, arguments, count * 8);
     emulated.grid = {grid[0], grid[1], grid[2]};
     emulated.threads = {(unsigned)threads, 1, 1};
-    for (unsigned z = 0; z < grid[2]; z++)
+    for (unsigned z = 0; z < grid[2]; z += CLUSTER)
         for (unsigned y = 0; y < grid[1]; y++)
             for (unsigned x = 0; x < grid[0]; x++) {
-                memset(emulated.shared, 0xff, shared_bytes);  // NaNs: what nobody wrote must not be read
+                memset(emulated.shared, 0xff, emulated.shared_stride * CLUSTER);  // NaNs: what nobody wrote must not be read
                 emulated.block = {x, y, z};
-                emulated.alive = threads, emulated.current = 0, emulated.barrier = {};
+                emulated.alive = all, emulated.current = 0, emulated.cluster = {};
+                memset(emulated.barrier, 0, sizeof emulated.barrier);
                 memset(emulated.warp, 0, sizeof emulated.warp);
-                for (int t = 0; t < threads; t++) {
+                for (int t = 0; t < all; t++) {
                     void** top = (void**)(stacks + size * (t + 1)) - 2;
                     *top = (void*)thread_main;
                     emulated.stack[t] = top - 6;

@@ -9,12 +9,12 @@ import pytest
 import torch
 from .emulate import EmulatedKernels, need_emulator
 
-from posemask.errors import ImageError, InputError
+from posemask.errors import ImageError, InputError, RuntimeUnavailableError
 from posemask.gpu.pictures import Cropper, picture_row
 from posemask.numbers.geometry import image_from_crop
-from posemask.pixels import native
 from posemask.pixels import torch as pixels
 
+native = pytest.importorskip("posemask.pixels.native", exc_type=RuntimeUnavailableError)
 RNG = np.random.default_rng(7)
 PICTURE = RNG.integers(0, 256, (117, 203, 3), dtype=np.uint8)
 

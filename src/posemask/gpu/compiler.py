@@ -221,7 +221,7 @@ class Kernel:
         )
         return value.value
 
-    def launch(self, blocks: tuple[int, int], threads: int, arguments: Sequence[int]) -> None:
+    def launch(self, blocks: tuple[int, ...], threads: int, arguments: Sequence[int]) -> None:
         """Queue the kernel on torch's current stream; arguments are addresses and integers."""
         values = (ctypes.c_uint64 * len(arguments))(*arguments)
         pointers = (ctypes.c_void_p * len(arguments))(
@@ -229,7 +229,7 @@ class Kernel:
         )
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         status = _driver().cuLaunchKernel(
-            self._function, blocks[0], blocks[1], 1, threads, 1, 1, self._shared_bytes, stream, pointers, None
+            self._function, *(*blocks, 1)[:3], threads, 1, 1, self._shared_bytes, stream, pointers, None
         )
         _check(status, f"launching the kernel {self._name}")
 
@@ -241,6 +241,10 @@ class Kernels(Protocol):
     def device(self) -> torch.device:
         """Where the tensors lie."""
 
+    @property
+    def clusters(self) -> bool:
+        """Whether thread blocks can read each other's shared memory."""
+
     def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
         """Kernels by name, constants and bytes of shared memory; what is not cached is compiled now."""
 
@@ -248,7 +252,7 @@ class Kernels(Protocol):
 class Launchable(Protocol):
     """A kernel of given constants."""
 
-    def launch(self, blocks: tuple[int, int], threads: int, arguments: Sequence[int]) -> None:
+    def launch(self, blocks: tuple[int, ...], threads: int, arguments: Sequence[int]) -> None:
         """Queue it; arguments are addresses and integers."""
 
 
@@ -257,6 +261,7 @@ class CudaKernels:
 
     def __init__(self, device: str | torch.device = "cuda") -> None:
         self.device = require_cuda(device)
+        self.clusters = torch.cuda.get_device_capability(self.device) >= (9, 0)
 
     def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
         """See `Kernels`; compiles in parallel."""

@@ -1,7 +1,6 @@
 """From a step to a launch: which kernel, with which constants, tiles and packed weights.
 
-Tiles are chosen by counting: products (with the halo computed twice and rows padded to 16), depthwise work, and how many
-thread blocks fit on a multiprocessor by shared memory and registers. The count is rough; it only has to rank.
+A block's tile is chosen by `posemask.gpu.tiling` for a batch.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import numpy.typing as npt
 from ..networks.graph import Shape
 from .pack import columns, in_order, pack, rows, rows_of_picture
 from .plan import Block, Dense, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
+from .tiling import PROCESSORS, WARPS, BlockShape, best_tiling, up
 
 __all__ = ["Count", "Launch", "Value", "launch_of"]
 
 Array = npt.NDArray[Any]
 Shapes = Mapping[str, Shape]
 _ACTIVATION = {"none": 0, "relu": 1, "relu6": 2, "hard_swish": 3, "sigmoid": 4}
-_SHARED_PER_BLOCK, _SHARED_PER_PROCESSOR = 227 << 10, 227 << 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +33,7 @@ class Launch:
         name: file in kernels/ without suffix, which is the kernel's name too.
         constants: macros that the source is compiled with.
         threads, shared_bytes: of a thread block.
-        blocks: number of thread blocks (x, y) for a number of frames.
+        blocks: number of thread blocks (x, y, z) for a number of frames.
         arguments: the kernel's arguments in order: a `Value`, a packed array, None (null) or a `Count`.
         output, output_shape: name and shape (without the batch) of the value that it makes.
         float_output: whether that is float32 and not half.
@@ -44,7 +43,7 @@ class Launch:
     constants: Mapping[str, int]
     threads: int
     shared_bytes: int
-    blocks: Callable[[int], tuple[int, int]]
+    blocks: Callable[[int], tuple[int, int, int]]
     arguments: tuple[Any, ...]
     output: str
     output_shape: Shape
@@ -65,17 +64,27 @@ class Count:
     factor: int = 1
 
 
-def launch_of(step: Step, shapes: Shapes, *, float_output: bool = False, float_input: bool = False) -> Launch | None:
+def launch_of(
+    step: Step,
+    shapes: Shapes,
+    *,
+    batch: int,
+    clusters: bool = True,
+    float_output: bool = False,
+    float_input: bool = False,
+) -> Launch | None:
     """The launch of a step; None where no kernel fits it.
 
-    `float_input` says that the step's input is float32 (only a `Pointwise` may get one). With `float_output` the results are float32 where the kernel can (`Launch.float_output` says whether it does). The
-    output may have more channels than the step's, up to a multiple of 8: the rest is zero.
+    It runs any number of frames and is tuned for `batch`; `clusters` says whether thread blocks may share work.
+    `float_input` says that the step's input is float32 (only a `Pointwise` may get one). With `float_output` the results
+    are float32 where the kernel can (`Launch.float_output` says whether it does). The output may have more channels than
+    the step's, up to a multiple of 8: the rest is zero.
     """
     match step:
         case Block():
-            return _block(step, shapes, float_output)
+            return _block(step, shapes, float_output, batch, clusters)
         case Pointwise():
-            return _pointwise(step, shapes, float_output, float_input)
+            return _pointwise(step, shapes, float_output, float_input, batch)
         case Stem():
             return _stem(step, shapes)
         case Squeeze():
@@ -83,15 +92,11 @@ def launch_of(step: Step, shapes: Shapes, *, float_output: bool = False, float_i
         case Tower():
             return _tower(step, shapes)
         case Refine():
-            return _refine(step, shapes)
+            return _refine(step, shapes, batch)
         case Upsample():
             return _upsample(step, shapes)
         case _:
             return None
-
-
-def _up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
 
 
 def _half(array: Array) -> Array:
@@ -113,111 +118,7 @@ def _bias(bias: Array, column_order: Array) -> Array:
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Tiling:
-    th: int
-    tw: int
-    frames: int
-    strip: int
-    warps_n: int
-    chunk: int
-    rows_at_once: int
-    shared_bytes: int
-    blocks_per_processor: int
-    cost: float
-
-
-_WARPS = 8
-
-
-def _tilings(c: Mapping[str, int], gate: bool, stem: bool, expand: bool, project: bool) -> Iterator[_Tiling]:
-    oh, ow, h, w, kernel, stride = c["OH"], c["OW"], c["H"], c["W"], c["KS"], c["STRIDE"]
-    ce, cout = c["CE"], c["COUT"]
-    tiles = _up(cout, 8) // 8 if project else 0
-    heights = {s for s in (oh, 16, 14, 12, 9, 8, 7, 4) if s <= oh}
-    widths = {s for s in (ow, 32, 16, 14, 8, 7, 4) if s <= ow}
-    for chunk in (32, 16):
-        if chunk == 16 and (gate or ce > 32 and ce % 32 == 0 or ce > 200):
-            continue
-        ce_padded = _up(ce, chunk)
-        for th in heights:
-            for tw in widths:
-                whole = (th, tw) == (oh, ow)
-                for frames in (1, 2, 4, 8, 16):
-                    if frames > 1 and (not whole or gate or stem):
-                        continue
-                    pixels = frames * th * tw
-                    if pixels > 512 or (pixels < 32 and not (whole and frames == 16)):
-                        continue
-                    if gate and not whole:
-                        continue
-                    eh, ew = (th - 1) * stride + kernel, (tw - 1) * stride + kernel
-                    expanded = stem or expand
-                    row_count = frames * (h * w if whole and expanded else eh * ew)
-                    row_tiles, pixel_tiles = _up(row_count, 16) // 16, _up(pixels, 16) // 16
-                    k1 = 48 if stem else _up(c["CIN"], 16)
-                    x_stride = (
-                        k1 * 2 if k1 % 64 == 32 else k1 * 2 + 64 if k1 % 64 == 0 else 32 if k1 == 16 else k1 * 2 + 16
-                    )
-                    x_bytes = (2 * eh + 1) * (2 * ew + 2) * 8 if stem else row_tiles * 16 * x_stride if expand else 0
-                    e_bytes, d_bytes = frames * eh * ew * chunk * 2, pixel_tiles * 16 * chunk * 2
-                    d_count = ce_padded // chunk if gate else 1
-                    shared = _up(x_bytes, 128) + _up(e_bytes, 128) + d_bytes * d_count
-                    shared += 4 * (ce_padded + c["SQUEEZED"]) if gate else 0
-                    if shared > _SHARED_PER_BLOCK:
-                        continue
-                    for warps_n in (1, 2, 4, 8):
-                        if (
-                            project
-                            and (tiles % warps_n or (warps_n > 1 and tiles < 2 * warps_n))
-                            or (not project and warps_n > 1)
-                        ):
-                            continue
-                        warps_m = _WARPS // warps_n
-                        mine = -(-pixel_tiles // warps_m)
-                        accumulators = mine * (tiles // warps_n) * 4 if project else 0
-                        if accumulators > 96:
-                            continue
-                        registers = accumulators + 80
-                        per_processor = min(
-                            _SHARED_PER_PROCESSOR // (shared + 1024), 65536 // (256 * min(_up(registers, 8), 255)), 4
-                        )
-                        if per_processor < 1:
-                            continue
-                        strip = next(
-                            (
-                                r
-                                for r in (8, 7, 6, 5, 4, 3, 2, 1)
-                                if th % r == 0
-                                and frames * (th // r) * tw * chunk // 8 >= 32 * _WARPS * (0.75 if r > 2 else 0.5)
-                            ),
-                            1,
-                        )
-                        items = frames * (th // strip) * tw * chunk // 8
-                        rounds = -(-items // (32 * _WARPS))
-                        loads = ((strip - 1) * stride + kernel) * kernel + kernel * kernel
-                        depthwise = rounds * 8 * max(loads * 4, strip * kernel * kernel)  # cycles a chunk
-                        first = (
-                            -(-row_tiles // _WARPS) * _WARPS * (k1 / 16) * (chunk / 8) * 2.5
-                            if expanded
-                            else eh * ew * frames * 0.6
-                        )
-                        store = row_tiles * 16 * chunk / 64 if expanded else 0
-                        second = mine * warps_m * warps_n * (chunk / 16) * (tiles / warps_n) * 2.5 if project else 0
-                        fixed = 250.0
-                        cycles = (
-                            (depthwise + first + store + second + fixed) * (ce_padded / chunk)
-                            + row_count * (k1 / 32) * 4
-                            + 1500
-                        )
-                        overlap = {1: 1.0, 2: 0.7, 3: 0.6, 4: 0.55}[per_processor]
-                        covered = oh * ow / (_up(oh, th) * _up(ow, tw))
-                        cost = cycles * overlap / (pixels * covered)
-                        rows_at_once = 2 if row_tiles >= 2 * _WARPS else 1
-                        yield _Tiling(th, tw, frames, strip, warps_n, chunk, rows_at_once, shared, per_processor, cost)
-
-
-def _block(step: Block, shapes: Shapes, float_output: bool) -> Launch | None:
+def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters: bool) -> Launch | None:
     depthwise, project = step.depthwise, step.project
     oh, ow, _ = shapes[step.output]
     if step.shuffle:
@@ -228,7 +129,7 @@ def _block(step: Block, shapes: Shapes, float_output: bool) -> Launch | None:
     if step.stem:
         h, w = -(-ih // 2), -(-iw // 2)
     cout_real = project.weights.shape[1] if project else channels
-    cout = 8 if step.shuffle else _up(cout_real, 8)
+    cout = 8 if step.shuffle else up(cout_real, 8)
     float_output = (
         float_output and project is not None and not step.residual and not step.shuffle and step.activation == "none"
     )
@@ -261,16 +162,28 @@ def _block(step: Block, shapes: Shapes, float_output: bool) -> Launch | None:
         "ACT_PROJECT": _ACTIVATION[project.activation] if project else 0,
         "ACT_OUT": _ACTIVATION[step.activation],
         "SQUEEZED": step.gate[0].weights.shape[1] if step.gate else 1,
-        "WARPS": _WARPS,
+        "WARPS": WARPS,
     }
-    best = min(
-        _tilings(c, bool(step.gate), bool(step.stem), bool(step.expand), bool(project)),
-        key=lambda t: t.cost,
-        default=None,
+    shape = BlockShape(
+        h=h,
+        w=w,
+        oh=oh,
+        ow=ow,
+        kernel=kernel,
+        stride=depthwise.stride,
+        cin=cin,
+        ce=channels,
+        cout=cout,
+        squeezed=c["SQUEEZED"],
+        stem=bool(step.stem),
+        expand=bool(step.expand),
+        project=bool(project),
+        gate=bool(step.gate),
     )
+    best = best_tiling(shape, batch=batch, clusters=clusters)
     if best is None:
         return None
-    ce = _up(channels, best.chunk)
+    ce = up(channels, best.chunk)
     c |= {
         "CE": ce,
         "TH": best.th,
@@ -280,7 +193,9 @@ def _block(step: Block, shapes: Shapes, float_output: bool) -> Launch | None:
         "CHUNK": best.chunk,
         "WARPS_N": best.warps_n,
         "MB": best.rows_at_once,
-        "MIN_BLOCKS": best.blocks_per_processor,
+        "MIN_BLOCKS": best.per_processor,
+        "SPLIT": best.split,
+        "CLUSTER": best.split if project else 1,
     }
     groups = best.chunk // 8
     expanded_order = np.concatenate([first + columns(groups) for first in range(0, ce, best.chunk)])
@@ -318,13 +233,13 @@ def _block(step: Block, shapes: Shapes, float_output: bool) -> Launch | None:
             _float(step.gate[1].weights),
             _float(step.gate[1].bias),
         )
-    tiles = -(-oh // best.th) * -(-ow // best.tw)
+    tiles, per_block, split = -(-oh // best.th) * -(-ow // best.tw), best.frames, best.split
     return Launch(
         "block",
         c,
-        32 * _WARPS,
+        32 * WARPS,
         best.shared_bytes,
-        lambda frames, f=best.frames: (tiles, -(-frames // f)),
+        lambda frames: (tiles, -(-frames // per_block), split),
         (
             Value(step.input),
             Value(step.output),
@@ -353,13 +268,13 @@ def _expanded(ordered: Array, groups: int) -> Array:
 # --- the other steps -------------------------------------------------------------------------------------------------
 
 
-def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input: bool) -> Launch | None:
+def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input: bool, batch: int) -> Launch | None:
     k, n = step.dense.weights.shape
     map_rows = 1 if step.flatten else math.prod(shapes[step.input][:2])
     all_tiles = -(-n // 8)
-    groups = -(-all_tiles // 12)
+    many = map_rows * batch >= 64 * PROCESSORS
+    groups = -(-all_tiles // (12 if many or map_rows >= 64 else 2))  # few rows: many thread blocks, and loads ahead
     tiles = -(-all_tiles // groups)
-    many = map_rows >= 64
     at_once = 2 if many else 1
     order = np.concatenate([first * tiles * 8 + columns(tiles) for first in range(groups)])
     per_block = (4 if many else 2) * at_once * 16
@@ -382,7 +297,7 @@ def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input:
         constants,
         constants["WARPS"] * 32,
         0,
-        lambda frames: (-(-frames * map_rows // per_block), groups),
+        lambda frames: (-(-frames * map_rows // per_block), groups, 1),
         (
             Value(step.input),
             Value(step.output),
@@ -419,7 +334,7 @@ def _stem(step: Stem, shapes: Shapes) -> Launch:
         constants,
         256,
         0,
-        lambda frames: (-(-frames * oh * (ow // 16) // 8), 1),
+        lambda frames: (-(-frames * oh * (ow // 16) // 8), 1, 1),
         (Value(step.input), Value(step.output), packed, _float(step.bias), Count()),
         step.output,
         shapes[step.output],
@@ -446,7 +361,7 @@ def _squeeze(step: Squeeze, shapes: Shapes) -> Launch:
         constants,
         constants["THREADS"],
         4 * (c + constants["SQUEEZED"]),
-        lambda frames: (frames, 1),
+        lambda frames: (frames, 1, 1),
         (
             Value(step.input),
             Value(step.low) if step.low else None,
@@ -460,15 +375,17 @@ def _squeeze(step: Squeeze, shapes: Shapes) -> Launch:
     )
 
 
-def _refine(step: Refine, shapes: Shapes) -> Launch:
+def _refine(step: Refine, shapes: Shapes, batch: int) -> Launch:
     h, w, _ = shapes[step.output]
     words = []
     for block in step.blocks:
         assert block.project is not None
         parts = (block.depthwise.weights, block.depthwise.bias, block.project.weights, block.project.bias)
         words += [part.reshape(-1, 8) for part in parts]
-    last, last_bias = step.last or (np.zeros((9, 8), np.float32), np.zeros(1, np.float32))
+    if step.last:  # the bias enters once, as the first of 8 partial sums
+        words += [step.last[0].reshape(-1, 8), np.pad(step.last[1], (0, 7))[None]]
     halo = 3 if step.last else 2
+    side = 32 if batch * (h // 32) * (w // 32) >= PROCESSORS else 16
     constants = {
         "H": h,
         "W": w,
@@ -476,20 +393,19 @@ def _refine(step: Refine, shapes: Shapes) -> Launch:
         "LAST": int(step.last is not None),
         "ACT_DEPTHWISE": _ACTIVATION[step.blocks[0].depthwise.activation],
         "ACT_OUT": _ACTIVATION[step.blocks[0].activation],
+        "TILE": side,
         "MIN_BLOCKS": 2,
     }
-    side = 32
     return Launch(
         "refine",
         constants,
         256,
-        2 * 16 * (side + 2 * halo) ** 2,
-        lambda frames: (-(-h // side) * -(-w // side), frames),
+        4 * 16 * (side + 2 * halo) ** 2 + 16 * 2 * (2 * 19 + 10),
+        lambda frames: (-(-h // side) * -(-w // side), frames, 1),
         (
             Value(step.input),
             Value(step.skip) if step.skip else None,
-            _half(np.concatenate([*words, last.reshape(-1, 8)])),
-            _float(last_bias),
+            _float(np.concatenate(words)),
             Value(step.output),
         ),
         step.output,
@@ -524,7 +440,7 @@ def _tower(step: Tower, shapes: Shapes) -> Launch:
         constants,
         32 * _TOWER_WARPS,
         2 * 16 * (2 * c + 16) + 4 * c * (h * w + after_first),
-        lambda frames: (frames, 1),
+        lambda frames: (frames, 1, 1),
         (
             Value(step.input),
             _float(np.concatenate(taps)),
@@ -553,7 +469,7 @@ def _upsample(step: Upsample, shapes: Shapes) -> Launch:
         constants,
         256,
         0,
-        lambda frames: (-(-frames * h * w * (c // 8) // 256), 1),
+        lambda frames: (-(-frames * h * w * (c // 8) // 256), 1, 1),
         (
             Value(step.input),
             Value(step.skip) if step.skip else None,

@@ -38,12 +38,14 @@ class Replay:
     replay: Callable[[], None]
 
 
-def load(graph: Graph, *, device: str | torch.device = "cuda") -> CudaNetwork:
+def load(graph: Graph, *, device: str | torch.device = "cuda", batch: int = 512) -> CudaNetwork:
     """The network of a graph on a CUDA device, compiled and uploaded: nothing is left for the first frame.
+
+    It runs any batch, and is tuned for `batch`.
 
     Raises `RuntimeUnavailableError` if the device is missing or too old, or the kernels cannot be compiled.
     """
-    return CudaNetwork(graph, CudaKernels(device))
+    return CudaNetwork(graph, CudaKernels(device), batch=batch)
 
 
 class CudaNetwork:
@@ -56,7 +58,7 @@ class CudaNetwork:
         output_shapes: without the batch.
     """
 
-    def __init__(self, graph: Graph, place: Kernels) -> None:
+    def __init__(self, graph: Graph, place: Kernels, *, batch: int = 512) -> None:
         self.device = device = place.device
         self.plan: Plan = plan(graph)
         height, width, channels = self.plan.shapes[self.plan.input]
@@ -68,7 +70,14 @@ class CudaNetwork:
         launches, precise = [], set()
         for step in self.plan.steps:
             float_input = isinstance(step, Pointwise) and step.input in precise
-            launch = launch_of(step, self.plan.shapes, float_output=step.output in exact, float_input=float_input)
+            launch = launch_of(
+                step,
+                self.plan.shapes,
+                batch=batch,
+                clusters=place.clusters,
+                float_output=step.output in exact,
+                float_input=float_input,
+            )
             launches.append(launch)
             if launch and launch.float_output:
                 precise.add(step.output)

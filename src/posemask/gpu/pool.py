@@ -162,8 +162,10 @@ class PosePool:
         self._streams = _Streams(place, sizes, form, effect)
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
-        self._detector = CudaNetwork(detector, place)
-        self._landmarks = CudaNetwork(landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place)
+        self._detector = CudaNetwork(detector, place, batch=n)
+        self._landmarks = CudaNetwork(
+            landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place, batch=n
+        )
         self._detect_crops = Cropper(
             place, (DETECTOR_SIZE,) * 2, n, border="zero", scale=2 / 255, offset=-1.0, from_rois=False
         )
@@ -332,7 +334,7 @@ class SelfiePool:
         self._streams = _Streams(place, sizes, form, effect)
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
-        self._network = CudaNetwork(network, place)
+        self._network = CudaNetwork(network, place, batch=n)
         side = self._network.input_shape[:2]
         self._crops = Cropper(place, side, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=False)
         self._crops.maps.copy_(torch.tensor([image_from_resized(size, side, half_pixel=False) for size in sizes]))

@@ -7,7 +7,10 @@
 // E and D hold CHUNK channels a pixel; the 16-byte groups of a pixel are permuted by its column (E) or row number (D) so
 // that neighbouring threads hit different banks.
 //
-// Constants (-D): STEM, EXPAND, PROJECT, GATE, SHUFFLE; RESIDUAL (0, 1 = input added behind the projection, 2 = expanded
+// SPLIT thread blocks may share a tile, each with every SPLIT-th chunk: where there are few tiles, that is how a picture's
+// time is cut. They form a cluster and add their accumulators up through each other's shared memory.
+//
+// Constants (-D): SPLIT and CLUSTER (SPLIT where there is a projection, else 1), STEM, EXPAND, PROJECT, GATE, SHUFFLE; RESIDUAL (0, 1 = input added behind the projection, 2 = expanded
 // tensor added behind the depthwise step); CIN, CE (padded to CHUNK), CE_REAL, COUT; H, W (map that the depthwise step
 // reads), OH, OW, KS, STRIDE, PAD_T, PAD_L; IH, IW, STEM_T, STEM_L (stem: picture size and padding before); TH, TW, FRAMES, STRIP;
 // CHUNK; WARPS, WARPS_N, MB; ACT_EXPAND, ACT_DEPTHWISE, ACT_PROJECT, ACT_OUT; SQUEEZED (width of the gate's bottleneck); OUT_FLOAT
@@ -55,6 +58,7 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
     unsigned char* const ds = shared + D_AT;
     const int thread = threadIdx.x, lane = thread & 31, warp = thread >> 5, q = lane & 3, g = lane >> 2;
     constexpr int TILES_X = (OW + TW - 1) / TW;
+    const int rank = SPLIT > 1 ? blockIdx.z : 0;
     const int tile_y = blockIdx.x / TILES_X * TH, tile_x = blockIdx.x % TILES_X * TW, frame0 = blockIdx.y * FRAMES;
     // The map's pixel at row (0, 0) of the first product, and where that row lies in E.
     const int map_y = WHOLE && EXPANDED ? 0 : tile_y * STRIDE - PAD_T, map_x = WHOLE && EXPANDED ? 0 : tile_x * STRIDE - PAD_L;
@@ -90,9 +94,9 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
             for (int j = 0; j < 4; j++) acc[i][t][j] = 0.0f;
     const int warp_m = warp / WARPS_N, warp_n = warp % WARPS_N;
 
-    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+    for (int chunk = rank; chunk < CHUNKS; chunk += SPLIT) {
         if (EXPANDED) {
-            if (chunk == 0) {
+            if (chunk == rank) {
                 copies_done();
                 __syncthreads();
             }
@@ -284,6 +288,32 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
 #endif
 
     if (!PROJECT) return;
+    constexpr int FOURS = (TILES + 3) / 4;  // groups of tiles that are stored together
+    if (SPLIT > 1) {
+        float* const sums = (float*)shared;
+        __syncthreads();
+#pragma unroll
+        for (int i = 0; i < MINE; i++)
+#pragma unroll
+            for (int t = 0; t < TILES; t++)
+#pragma unroll
+                for (int j = 0; j < 4; j++) sums[((i * TILES + t) * 4 + j) * THREADS + thread] = acc[i][t][j];
+        cluster_sync();
+#pragma unroll
+        for (int i = 0; i < MINE; i++)
+#pragma unroll
+            for (int t = 0; t < TILES; t++) {
+                if ((i * FOURS + t / 4) % SPLIT != rank) continue;
+#pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    float sum = 0.0f;
+#pragma unroll
+                    for (int other = 0; other < SPLIT; other++) sum += cluster_load(sums + ((i * TILES + t) * 4 + j) * THREADS + thread, other);
+                    acc[i][t][j] = sum;
+                }
+            }
+        cluster_sync();  // nobody may leave while others read from it
+    }
 #pragma unroll
     for (int i = 0; i < MINE; i++)
 #pragma unroll
@@ -301,6 +331,7 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
             const long long first = (((long long)(frame0 + f) * OH + y) * OW + px) * COUT + warp_n * TILES * 8, at = first * 2;
 #pragma unroll
             for (int t = 0; t < TILES; t += 4) {
+                if (SPLIT > 1 && (i * FOURS + t / 4) % SPLIT != rank) continue;
                 const int size = TILES - t < 4 ? TILES - t : 4, channel = group_channel<TILES>(t, q);
                 unsigned v[4];
 #pragma unroll

@@ -12,7 +12,14 @@
 #ifndef MIN_BLOCKS
 #define MIN_BLOCKS 1
 #endif
+#ifndef CLUSTER
+#define CLUSTER 1
+#endif
+#if CLUSTER > 1
+#define KERNEL(THREADS) extern "C" __global__ void __cluster_dims__(1, 1, CLUSTER) __launch_bounds__(THREADS, MIN_BLOCKS)
+#else
 #define KERNEL(THREADS) extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
+#endif
 #define SHARED_BYTES(name) extern __shared__ __align__(128) unsigned char name[]
 typedef unsigned short half_bits;
 
@@ -56,6 +63,23 @@ DEVICE void copy16_async(void* to_shared, const void* from, bool inside) {
     int size = inside ? 16 : 0;
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(size));
 }
+#if CLUSTER > 1
+// All threads of a cluster of thread blocks meet; what one wrote to its shared memory the others then see.
+DEVICE void cluster_sync() {
+    asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+// The number at the same place of the shared memory of another thread block of the cluster.
+DEVICE float cluster_load(const float* here, int rank) {
+    unsigned at = (unsigned)__cvta_generic_to_shared(here), there;
+    float v;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(at), "r"(rank));
+    asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(v) : "r"(there) : "memory");
+    return v;
+}
+#else
+DEVICE void cluster_sync() {}
+DEVICE float cluster_load(const float* here, int) { return *here; }
+#endif
 DEVICE void copies_done() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 #endif
 

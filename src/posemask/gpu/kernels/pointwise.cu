@@ -30,7 +30,7 @@ pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, 
 #pragma unroll
             for (int j = 0; j < 4; j++) acc[m][t][j] = 0.0f;
 
-#pragma unroll 2
+#pragma unroll(TILES <= 2 ? 6 : 2)
     for (int k = 0; k < K; k += 32) {
         constexpr bool TAIL16 = K % 32 != 0 && K % 32 <= 16;
         const bool narrow = TAIL16 && k + 32 > K;  // a last group of 16 channels: 4 to a lane

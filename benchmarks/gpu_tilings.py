@@ -1,0 +1,92 @@
+"""How good the choice of tiles is: every block of a network with several tilings, timed, against the one that was chosen.
+
+POSEMASK_WEIGHTS=weights python benchmarks/gpu_tilings.py --network pose_detection --batch 512 [--candidates 12]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import torch
+from gpu_networks import median_ms
+
+from posemask.gpu import launches, tiling
+from posemask.gpu.compiler import CudaKernels
+from posemask.gpu.network import _launcher
+from posemask.gpu.plan import Block, plan
+from posemask.networks.read_tflite import read_tflite
+
+
+def candidates(shape: tiling.BlockShape, batch: int, count: int) -> Iterator[tiling.Tiling]:
+    """The best by estimate, but no two that differ only in what hardly matters."""
+    seen = set()
+    for one in sorted(tiling.tilings(shape, batch=batch, clusters=True), key=lambda t: t.cycles):
+        key = (one.th, one.tw, one.frames, one.chunk, one.split)
+        if key not in seen and len(seen) < count:
+            seen.add(key)
+            yield one
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="pose_detection")
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--candidates", type=int, default=12)
+    options = parser.parse_args()
+    place, batch = CudaKernels(), options.batch
+    fused = plan(read_tflite(Path(os.environ["POSEMASK_WEIGHTS"]) / f"{options.network}.tflite"))
+    chosen_ms = best_ms = 0.0
+    measured: dict[str, tuple[float, float]] = {}
+    for index, step in enumerate(fused.steps):
+        if not isinstance(step, Block):
+            continue
+        shapes: list[tiling.BlockShape] = []
+
+        def keep(shape: tiling.BlockShape, *, batch: int, clusters: bool) -> tiling.Tiling | None:
+            shapes.append(shape)
+            return tiling.best_tiling(shape, batch=batch, clusters=clusters)
+
+        with mock.patch.object(launches, "best_tiling", keep):
+            launches.launch_of(step, fused.shapes, batch=batch)
+        key = repr((shapes[0], step.residual, step.depthwise.activation))
+        if key not in measured:
+            made, tried = [], list(candidates(shapes[0], batch, options.candidates))
+            for one in tried:
+                with mock.patch.object(launches, "best_tiling", lambda *a, one=one, **k: one):
+                    made.append(launches.launch_of(step, fused.shapes, batch=batch))
+            kernels = place.load([(m.name, m.constants, m.shared_bytes) for m in made if m])
+            height, width, channels = fused.shapes[step.input]
+            x = torch.randn((batch, height, width, 4 if channels == 3 else channels), device="cuda").half()
+            times = []
+            for launch, kernel in zip(made, kernels, strict=True):
+                assert launch is not None
+                run = _launcher(launch, kernel, fused.shapes[step.output], place.device)
+                graph = torch.cuda.CUDAGraph()
+                with torch.inference_mode():
+                    run({step.input: x})
+                    torch.cuda.synchronize()
+                    with torch.cuda.graph(graph):
+                        for _ in range(4):
+                            run({step.input: x})
+                times.append(median_ms(graph.replay, 5) / 4)
+            order = sorted(range(len(tried)), key=lambda i: times[i])
+            measured[key] = times[0], times[order[0]]
+            print(
+                f"{index:3d} {fused.shapes[step.input]} -> {fused.shapes[step.output]}: chosen {times[0] * 1e3:.1f} us, best {times[order[0]] * 1e3:.1f}"
+            )
+            for i in sorted({0, *order[:3]}):
+                t = tried[i]
+                print(
+                    f"      {times[i] * 1e3:8.1f} us, estimate {t.cycles / 1755:8.1f}: {t.th} x {t.tw} x {t.frames}, chunk {t.chunk}, split {t.split}, "
+                    f"warps_n {t.warps_n}, strip {t.strip}, {t.shared_bytes >> 10} KB, {t.per_processor} together"
+                )
+        chosen_ms, best_ms = chosen_ms + measured[key][0], best_ms + measured[key][1]
+    print(f"{options.network}, batch {batch}: blocks {chosen_ms:.3f} ms as chosen, {best_ms:.3f} ms at best")
+
+
+if __name__ == "__main__":
+    main()
