@@ -126,8 +126,7 @@ inline void between(const float* upper, const float* lower, int weight, int coun
 
 // The rows of a blurred picture of C channels, from the top down.
 //
-// With an alpha plane the picture is weighted with how transparent it is, so that nothing of the foreground bleeds into its
-// surroundings: blur(weight * picture) / blur(weight), with the weight as one channel more.
+// Weighted rows are the blur of one side of the picture, with the weight as one channel more.
 template <class T, int C, bool Weighted>
 class BlurredRows {
     using Sum = typename Types<T, Weighted>::Sum;
@@ -136,9 +135,11 @@ class BlurredRows {
     static constexpr int K = Weighted ? C + 1 : C;
 
    public:
-    BlurredRows(Plane<const T> image, Plane<const std::uint8_t> alpha, const BlurPlan& plan, Border border, Arena& arena)
+    BlurredRows(Plane<const T> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, Border border, Arena& arena)
         : image_(image),
           alpha_(alpha),
+          weight_of_clear_(side == Side::foreground ? kLeastWeight : 255.0f + kLeastWeight),
+          weight_per_alpha_(side == Side::foreground ? 1.0f : -1.0f),
           plan_(plan),
           weights_(weights_of(plan, Value{})),
           replicate_(border == Border::replicate),
@@ -150,7 +151,7 @@ class BlurredRows {
         last_ = replicate_ ? height_ : height_ - 1;
         ring_rows_ = 2 * plan.radius + 1;
         sums_ = arena.take<Sum>(width_ * plan.factor * K + kPadding);
-        opacities_ = sums_ + width_ * plan.factor * C;
+        total_weights_ = sums_ + width_ * plan.factor * C;
         cells_ = arena.take<Value>((across_ + 2 * plan.radius) * K + kPadding);
         ring_ = arena.take<Value>(ring_rows_ * across_ * K + kPadding);
         black_ = arena.take<Value>(across_ * K + kPadding);
@@ -264,9 +265,9 @@ class BlurredRows {
                 const int count = image_.width - x < kRun ? image_.width - x : kRun;
                 thrice(alpha + x, count, opaque);
                 for (int i = 0; i < C * count; i++) {
-                    sums_[C * x + i] += (kMostWeight - static_cast<float>(opaque[i])) * static_cast<float>(row[C * x + i]);
+                    sums_[C * x + i] += weight_of(opaque[i]) * static_cast<float>(row[C * x + i]);
                 }
-                for (int i = 0; i < count; i++) opacities_[x + i] += kMostWeight - static_cast<float>(alpha[x + i]);
+                for (int i = 0; i < count; i++) total_weights_[x + i] += weight_of(alpha[x + i]);
             }
         } else {
             for (int i = 0; i < image_.width * C; i++) sums_[i] = static_cast<Sum>(sums_[i] + row[i]);
@@ -274,13 +275,16 @@ class BlurredRows {
     }
 
     // Sum of channel c in column x; the weights are the last channel, and lie behind the others.
-    Sum& sum_at(int x, int c) const { return c < C ? sums_[x * C + c] : opacities_[x]; }
+    Sum& sum_at(int x, int c) const { return c < C ? sums_[x * C + c] : total_weights_[x]; }
 
-    // A pixel weighs kMostWeight - alpha: an opaque one almost nothing, but deep inside the foreground there must be something.
-    static constexpr float kMostWeight = 255.0f + 1.0f / 64;
+    float weight_of(std::uint8_t alpha) const { return weight_of_clear_ + weight_per_alpha_ * static_cast<float>(alpha); }
+
+    // What a pixel of the other side weighs: almost nothing, but deep inside it there must be something.
+    static constexpr float kLeastWeight = 1.0f / 64;
 
     const Plane<const T> image_;
     const Plane<const std::uint8_t> alpha_;
+    const float weight_of_clear_, weight_per_alpha_;
     const BlurPlan& plan_;
     const Value* const weights_;
     const bool replicate_;
@@ -288,7 +292,7 @@ class BlurredRows {
     int height_, width_, across_, ring_rows_;
     int first_, last_, next_;  // rows of cells that are not black, and the next one to be summed up
     int held_[2] = {-2, -2};
-    Sum *sums_, *opacities_;
+    Sum *sums_, *total_weights_;
     Value *cells_, *ring_, *black_, *column_;
     Cell *lines_[2], *level_;
 };
@@ -297,7 +301,7 @@ template <class T, int C>
 void blur(Plane<const T> image, const BlurPlan& plan, Border border, void* scratch, Plane<T> out) {
     Arena arena(scratch);
     T* blurred = arena.take<T>(image.width * C + kPadding + 3 * kMaxBlurFactor);
-    BlurredRows<T, C, false> rows(image, {}, plan, border, arena);
+    BlurredRows<T, C, false> rows(image, {}, Side::both, plan, border, arena);
     for (int y = 0; y < image.height; y++) {
         rows.row(y, blurred);
         std::memcpy(out.data + y * out.stride, blurred, sizeof(T) * static_cast<std::size_t>(image.width * C));
@@ -305,11 +309,11 @@ void blur(Plane<const T> image, const BlurPlan& plan, Border border, void* scrat
 }
 
 template <bool Weighted>
-void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, const BlurPlan& plan, void* scratch,
+void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, void* scratch,
                    Plane<std::uint8_t> out) {
     Arena arena(scratch);
     std::uint8_t* blurred = arena.take<std::uint8_t>(image.width * 3 + kPadding + 3 * kMaxBlurFactor);
-    BlurredRows<std::uint8_t, 3, Weighted> rows(image, alpha, plan, Border::replicate, arena);
+    BlurredRows<std::uint8_t, 3, Weighted> rows(image, alpha, side, plan, Border::replicate, arena);
     for (int y = 0; y < image.height; y++) {
         rows.row(y, blurred);
         blend_row(image.data + y * image.stride, blurred, alpha.data + y * alpha.stride, image.width, out.data + y * out.stride);
@@ -343,12 +347,12 @@ void blur_f32(Plane<const float> plane, const BlurPlan& plan, Border border, voi
     blur<float, 1>(plane, plan, border, scratch, out);
 }
 
-void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, bool masked, const BlurPlan& plan, void* scratch,
+void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, void* scratch,
                    Plane<std::uint8_t> out) {
-    if (masked) {
-        blend_blurred<true>(image, alpha, plan, scratch, out);
+    if (side == Side::both) {
+        blend_blurred<false>(image, alpha, side, plan, scratch, out);
     } else {
-        blend_blurred<false>(image, alpha, plan, scratch, out);
+        blend_blurred<true>(image, alpha, side, plan, scratch, out);
     }
 }
 

@@ -17,6 +17,10 @@ struct Plane {
 
 enum class Border { zero, replicate };
 
+// What of a picture is blurred: all of it, or what its alpha calls background or foreground. A side's blur is
+// blur(weight * picture) / blur(weight) with the weight 255 - alpha or alpha, so that nothing of the other side is in it.
+enum class Side { both, background, foreground };
+
 // A Gaussian blur: cells of factor x factor pixels (1, 2, 4, 8 or 16), then 2 * radius + 1 taps. weights[i] is that of each of the two
 // taps i cells away, for i = 0 half of the centre's; all taps sum to 1. fixed_weights are the same in 1/32768.
 constexpr int kMaxBlurFactor = 16, kMaxBlurRadius = 64;
@@ -63,9 +67,8 @@ struct Kernels {
     void (*blur_u8)(Plane<const std::uint8_t> image, int channels, const BlurPlan& plan, Border border, void* scratch,
                     Plane<std::uint8_t> out);
     void (*blur_f32)(Plane<const float> plane, const BlurPlan& plan, Border border, void* scratch, Plane<float> out);
-    // The image over its own blur, the same bits as blend(image, blur(image), alpha). Masked: blur(t * image) / blur(t) with
-    // t = 255 - alpha, so that the foreground is not in its own blur.
-    void (*blend_blurred)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, bool masked, const BlurPlan& plan,
+    // The image over its own blur, the same bits as blend(image, blur(image), alpha); or over the blur of one of its sides.
+    void (*blend_blurred)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan,
                           void* scratch, Plane<std::uint8_t> out);
 
     // `scratch` has as many floats as a row of the image.

@@ -104,10 +104,11 @@ NB_MODULE(_pixels, m) {
         const Plane<const float> from = plane(image);
         kernels().blur_f32(from, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
     }, no_gil);
-    m.def("blend_blurred", [](ConstPicture image, ConstBytes alpha, double sigma, bool masked, Picture out) {
+    nb::enum_<Side>(m, "Side").value("both", Side::both).value("background", Side::background).value("foreground", Side::foreground);
+    m.def("blend_blurred", [](ConstPicture image, ConstBytes alpha, double sigma, Side side, Picture out) {
         const BlurPlan plan = plan_blur(sigma);
         const Plane<const std::uint8_t> from = plane(image);
-        kernels().blend_blurred(from, plane(alpha), masked, plan, scratch_for(from.width, plan), plane(out));
+        kernels().blend_blurred(from, plane(alpha), side, plan, scratch_for(from.width, plan), plane(out));
     }, no_gil);
 
     m.def("resize_picture", [](ConstPicture image, bool area, Picture out) {

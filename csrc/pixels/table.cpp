@@ -20,7 +20,7 @@ void join_alpha(ConstBytes, ConstBytes, Bytes);
 std::size_t blur_scratch(int, const BlurPlan&);
 void blur_u8(ConstBytes, int, const BlurPlan&, Border, void*, Bytes);
 void blur_f32(ConstFloats, const BlurPlan&, Border, void*, Floats);
-void blend_blurred(ConstBytes, ConstBytes, bool, const BlurPlan&, void*, Bytes);
+void blend_blurred(ConstBytes, ConstBytes, Side, const BlurPlan&, void*, Bytes);
 void resize_u8(ConstBytes, int, const AxisTaps&, const AxisTaps&, float*, Bytes);
 void resize_f32(ConstFloats, const AxisTaps&, const AxisTaps&, float*, Floats);
 void draw_lines(Bytes, const float*, const std::uint8_t*, const float*, int);

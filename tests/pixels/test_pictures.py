@@ -185,6 +185,24 @@ def test_the_masked_blur_leaves_the_foreground_out(level, sigma) -> None:
     np.testing.assert_allclose(native.blend_blurred(noise, soft, sigma, masked=True), expected, atol=2.5)
 
 
+def test_the_foreground_spreads_its_own_colors(on_every_level) -> None:
+    image, alpha = random_picture(1, 60, 70, 3), random_picture(2, 60, 70)
+    result = on_every_level(lambda: native.spread_foreground(image, alpha, 4))
+    # The other side of the masked blur: its weights are those of the inverted alpha.
+    background = native.blend_blurred(image, 255 - alpha, 4, masked=True).astype(int)
+    opaque = alpha[..., None].astype(int)
+    spread = (255 * background - image * (255 - opaque)) / np.maximum(opaque, 1)  # the blur itself, off by its rounding
+    expected = (image * opaque + spread * (255 - opaque)) / 255
+    certain = alpha > 100
+    np.testing.assert_allclose(result[certain], expected[certain], atol=2.5)
+
+    flat = np.full((60, 70, 3), (200, 100, 0), np.uint8)
+    flat[:, 35:] = (0, 100, 200)
+    alpha = np.where(np.arange(70) < 30, 255, 0) * np.ones((60, 1))
+    result = native.spread_foreground(flat, alpha.astype(np.uint8), 5)
+    assert np.abs(result[:, :40] - np.array([200.0, 100, 0])).max() <= 1
+
+
 def test_join_alpha(on_every_level) -> None:
     for width in range(1, 40):
         image, alpha = random_picture(width, 3, width, 3), random_picture(width + 1, 3, width)

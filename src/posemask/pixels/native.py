@@ -37,6 +37,7 @@ __all__ = [
     "refine_heatmap",
     "resize",
     "sigmoid",
+    "spread_foreground",
 ]
 
 Border = Literal["zero", "replicate"]
@@ -241,11 +242,41 @@ def blend_blurred(
         ImageError: the image is not (H, W, 3) uint8.
         InputError: another argument cannot be used.
     """
+    side = _pixels.Side.background if masked else _pixels.Side.both
+    return _blend_blurred(image, alpha, sigma, side, out)
+
+
+def spread_foreground(image: AnyArray, alpha: AnyArray, sigma: float, *, out: AnyArray | None = None) -> AnyArray:
+    """Give the rim of the foreground, and what is around it, the foreground's own colours.
+
+    Where alpha is less than 255, a pixel is mixed of the old background, too; laid over a new one, that is seen as a
+    seam. Here it is mixed with the mean of what is foreground under a Gaussian around it instead: pixels weigh alpha,
+    and the weights are divided out.
+
+    Args:
+        image: (H, W, 3) uint8.
+        alpha: (H, W) uint8, or float32 which is first rounded to 255ths: how opaque the foreground is.
+        sigma: standard deviation of the Gaussian in pixels, greater than 0.
+        out: (H, W, 3) uint8 to write to; may be the image.
+
+    Returns:
+        `out`, or a new (H, W, 3) uint8 array: the image where alpha is 255, the mean where it is 0.
+
+    Raises:
+        ImageError: the image is not (H, W, 3) uint8.
+        InputError: another argument cannot be used.
+    """
+    return _blend_blurred(image, alpha, sigma, _pixels.Side.foreground, out)
+
+
+def _blend_blurred(
+    image: AnyArray, alpha: AnyArray, sigma: float, side: _pixels.Side, out: AnyArray | None
+) -> AnyArray:
     image = _picture(image, "image")
     alpha = _alpha(alpha, image.shape)
     _check_sigma(sigma)
     out = _output(out, image.shape, _UINT8)
-    _pixels.blend_blurred(image, alpha, sigma, masked, out)
+    _pixels.blend_blurred(image, alpha, sigma, side, out)
     return out
 
 
