@@ -11,8 +11,6 @@ namespace {
 
 using engine::Block;
 
-constexpr int most_rows = 64;  // of a depthwise kernel; checked when the plan is built
-
 struct Rows {
   const float* base;  // row 0 of slot 0, block 0
   ptrdiff_t block, row;
@@ -100,7 +98,7 @@ void run_block_by_rows(const Block& b, const Frame& frame) {
       if (b.expands) expand_rows(b, frame, panel, first, last, ring, ring_block, slots, stem_rows);
       for (int k = 2 * panel; k < 2 * panel + 2 && k < blocks; ++k) {
         for (int i = 0; i < count; ++i) {
-          const float* rows[most_rows];
+          const float* rows[engine::most_kernel_rows];
           point_at_rows(d, in, k, y + i, rows);
           const ptrdiff_t at = k * target.block + ptrdiff_t(y + i) * out_width * lanes;
           float* out = b.projects ? thin + k * thin_block + ptrdiff_t(i) * out_width * lanes : output + at;
@@ -142,7 +140,7 @@ void run_block_by_channels(const Block& b, const Frame& frame) {
     const Rows in{base, wide_block, ptrdiff_t(width) * lanes, b.wide.h, b.wide.h};
     for (int k = 2 * panel; k < 2 * panel + 2 && k < blocks; ++k) {
       for (int y = 0; y < middle.h; ++y) {
-        const float* rows[most_rows];
+        const float* rows[engine::most_kernel_rows];
         point_at_rows(d, in, k - 2 * panel, y, rows);
         const ptrdiff_t at = k * middle.block() + ptrdiff_t(y) * middle.w * lanes;
         const float* residual = b.projects || !b.residual ? nullptr : frame.at(b.residual) + at;

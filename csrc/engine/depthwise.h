@@ -129,7 +129,7 @@ inline void depthwise_row(const Depthwise& d, const float* const* rows, int bloc
   } else if (active == 16 && Lane::width == 16) {
     depthwise_vector<Lane, 16>(d, rows, weights, bias, out, width, input_width);
   } else {
-    const float* shifted[64];
+    const float* shifted[engine::most_kernel_rows];
     for (int half = 0; half < active; half += 8) {
       for (int ky = 0; ky < d.kernel_h; ++ky) shifted[ky] = rows[ky] ? rows[ky] + half : nullptr;
       depthwise_vector<V8, 16>(d, shifted, weights + half, bias + half, out + half, width, input_width);

@@ -53,6 +53,8 @@ struct Matrix {
   }
 };
 
+constexpr int most_kernel_rows = 64;  // of a depthwise convolution
+
 struct Depthwise {
   const float* weights = nullptr;  // [blocks][kernel_h * kernel_w][lanes]
   const float* bias = nullptr;     // [blocks][lanes]
@@ -88,8 +90,6 @@ struct Convolution {
   int step;              // floats from an output pixel's inputs to the next one's
   ptrdiff_t row_floats;  // of a copied row
 };
-
-constexpr int most_phases = 3;
 
 // [expand] -> depthwise -> [project (+ residual)], a few rows (or a few channels) at a time, so that the wide tensors
 // between them stay in the cache.

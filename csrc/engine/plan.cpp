@@ -41,8 +41,6 @@ constexpr int most_sparse_pixels = 4096;  // of a block: beyond it 16 channels o
 
 constexpr int sparse_chunk = 112;  // inputs; 80 pixels of them fit into 32 KB
 
-bool has_row_limit(const Layer& layer) { return layer.kernel_h > 64; }
-
 }  // namespace
 
 Memory::Memory(size_t floats) {
@@ -189,7 +187,7 @@ Convolution Plan::convolution(const Layer& layer, const View& input, const View&
 }
 
 Depthwise Plan::pack_depthwise(const Layer& layer, int lanes) {
-  if (has_row_limit(layer)) throw std::invalid_argument("depthwise kernels have at most 64 rows");
+  if (layer.kernel_h > most_kernel_rows) throw std::invalid_argument("depthwise kernels have at most 64 rows");
   Depthwise d;
   const int taps = layer.kernel_h * layer.kernel_w, blocks = (layer.outputs + lanes - 1) / lanes;
   float* weights = keep(size_t(blocks) * taps * lanes);

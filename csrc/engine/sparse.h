@@ -182,7 +182,7 @@ void run_sparse_block(const engine::SparseBlock& s, const Frame& frame) {
     }
     const Rows in{base, 0, ptrdiff_t(width) * 16, b.wide.h, b.wide.h};
     for (int y = 0; y < b.output.h; ++y) {
-      const float* rows[most_rows];
+      const float* rows[engine::most_kernel_rows];
       point_at_rows(d, in, 0, y, rows);
       depthwise_row(d, rows, k, 16, b.wide.active(k), thin + ptrdiff_t(y) * b.output.w * 16, b.output.w, width);
     }

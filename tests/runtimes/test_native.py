@@ -84,6 +84,18 @@ def test_what_is_not_supported_is_said(name):
         native.load(examples.OPERATORS[name])
 
 
+@pytest.mark.parametrize(
+    "graph",
+    [
+        examples.single("concat", examples.weights(2, 7, 8, 4), axis=3),
+        examples.single("depthwise_conv2d", examples.weights(1, 65, 1, 4), padding="same"),
+    ],
+)
+def test_odd_graphs_are_refused(graph):
+    with pytest.raises(ModelFileError, match="native engine"):
+        native.load(graph)
+
+
 def inverted_residual(
     rng: np.random.Generator, size: tuple[int, int], thin: int, wide: int, kernel: int, stride: int, activation: str
 ) -> Graph:

@@ -32,6 +32,7 @@ __all__ = ["build"]
 Floats = npt.NDArray[np.float32]
 ARITHMETIC = ("add", "sub", "mul", "maximum", "minimum")
 ACTIVATIONS = ("relu", "relu6", "hard_swish")
+MOST_KERNEL_ROWS = 64  # of a depthwise convolution, as in csrc/engine/kernels.h
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +128,8 @@ def _read_node(graph: Graph, node: Node, folded_pads: dict[str, Node]) -> Operat
             pad = (0, 0)
         if node.op == "depthwise_conv2d" and weights.shape[3] != graph.shapes[source][3]:
             raise _unsupported(node, "it makes several channels of each")
+        if node.op == "depthwise_conv2d" and weights.shape[1] > MOST_KERNEL_ROWS:
+            raise _unsupported(node, f"its kernel has more than {MOST_KERNEL_ROWS} rows")
         layer = Layer(weights, bias, a["activation"], a["strides"], a["dilations"], pad)
         kind = "depthwise" if node.op == "depthwise_conv2d" else "pointwise" if layer.pointwise else "convolution"
         return Operation(kind, (source,), node.output, (layer,))
@@ -378,6 +381,7 @@ class _Writer:
 
     def _read_blocked(self, name: str) -> int:
         if name not in self.blocked:
+            self._check_made(name)
             self.plan.rearrange(self.plain[name], self._new_blocked(name))
         return self.blocked[name]
 
@@ -389,8 +393,13 @@ class _Writer:
         self.plan.constant(constant, np.ascontiguousarray(spread))
         return constant
 
+    def _check_made(self, name: str) -> None:
+        if name in self.graph.constants:
+            raise ModelFileError(f"the native engine cannot read the constant {name!r} as a map; use another runtime")
+
     def _read_plain(self, name: str) -> int:
         if name not in self.plain:
+            self._check_made(name)
             self.plain[name] = self._new_plain(name)
             self.plan.rearrange(self.blocked[name], self.plain[name])
         return self.plain[name]
