@@ -165,6 +165,8 @@ def create_detector(
     smooth_segmentation: bool = True,
     min_detection_confidence: float = 0.5,
     min_presence_confidence: float = 0.5,
+    search: str = "fast",
+    tracker: str = "box",
     detector_model_url: str | os.PathLike[str] | None = None,
     landmark_model_url: str | os.PathLike[str] | None = None,
     runtime: str = "auto",
@@ -181,6 +183,11 @@ def create_detector(
         smooth_segmentation: in a stream, filter the masks over time.
         min_detection_confidence: below it, what the detector found is nobody.
         min_presence_confidence: below it, the landmark network's region holds nobody.
+        search: ``"fast"`` looks for people in the whole picture, as MediaPipe does. ``"thorough"`` also looks at many
+            overlapping parts of it: with ``max_poses`` above 1 that finds far more people, and takes a second or so for
+            a picture; in a stream the parts are looked at one after the other, two a frame.
+        tracker: what says in a stream who had which id: ``"box"``, the overlap of people's boxes, or ``"keypoint"``,
+            the likeness of their keypoints.
         detector_model_url, landmark_model_url: another file for a network: a path or an http(s) address of a TFLite
             file or of a TensorFlow.js ``model.json``.
         runtime: what runs the networks, see ``posemask doctor``; ``"auto"`` takes the fastest that is installed.
@@ -210,6 +217,8 @@ def create_detector(
         smooth_masks=smooth_segmentation,
         min_detection_score=min_detection_confidence,
         min_presence_score=min_presence_confidence,
+        search=cast(Any, search),
+        tracker=cast(Any, tracker),
         detector_url=detector_model_url,
         landmarks_url=landmark_model_url,
         runtime=cast(Any, runtime),

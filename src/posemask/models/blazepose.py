@@ -6,13 +6,17 @@ keypoints are, whether there is a person at all, and which pixels of the crop ar
 landmark network also says where to crop in the next frame, so that the detector runs only when nobody is
 followed:
 
-    states of a stream      looks at               leads to
-    nobody is followed      the detector's people  people are followed, where the landmark network agrees
-    people are followed     their last regions     those whom the landmark network still sees
+    states of a stream        looks at                     leads to
+    nobody is followed        the detector's people        people are followed, where the landmark network agrees
+    fewer than are wanted     their last regions, and the  those whom the landmark network sees, each once
+                              detector's other people
+    as many as are wanted     their last regions           those whom the landmark network still sees
 
 The rules are MediaPipe's graph files'. Where TensorFlow.js differs (greedy suppression instead of a weighted
 mean, a black instead of a repeated border around the landmark crop, the last region kept for unrelated
 pictures) MediaPipe is followed.
+
+People are run through the landmark network one after the other: on a CPU a batch is not faster than its people.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +34,7 @@ from .. import runtimes
 from ..errors import InputError, TimestampError
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import decode_detections, weighted_nms
+from ..numbers.filters import OneEuro
 from ..numbers.geometry import (
     apply_affine,
     compose_affine,
@@ -40,18 +45,44 @@ from ..numbers.geometry import (
     roi_from_points,
 )
 from ..numbers.landmarks import decode_landmarks, project_landmarks
+from ..numbers.parts import body_distance
+from ..numbers.people import (
+    NO_TRACKS,
+    TrackerKind,
+    Tracks,
+    box_similarity,
+    distinct,
+    keypoint_similarity,
+    share_pixels,
+    track,
+)
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
 from ..runtimes import RuntimeName
 from .files import read_network
+from .search import Candidates, find_people, search_views, verify
 from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 
-__all__ = ["MODEL_TYPES", "BlazePose", "BlazePoseSpec", "StreamState", "detect", "estimate", "load", "observe", "step"]
+__all__ = [
+    "MODEL_TYPES",
+    "BlazePose",
+    "BlazePoseSpec",
+    "Search",
+    "StreamState",
+    "detect",
+    "estimate",
+    "load",
+    "look",
+    "observe",
+    "step",
+]
 
 Network = Callable[[Array], tuple[Array, ...]]
 Floats = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]
+Search = Literal["fast", "thorough"]
+"""How people are looked for: in the whole picture, as MediaPipe does, or also in overlapping views of it."""
 
 KEYPOINTS = 33
 _POINTS = 35  # the keypoints and the two auxiliary points
@@ -82,6 +113,12 @@ MODEL_TYPES = {
 OUTPUTS_WITH_MASK = (0, 1, 3, 4, 2)
 OUTPUTS_WITHOUT_MASK = (0, 1, 3, 4)
 
+MOST_PER_VIEW = 10  # people that the detector may find in one view
+SAME_REGION = 0.5  # intersection over union above which the detector found somebody who is followed already
+SAME_PERSON = 0.5  # keypoint similarity above which two regions show one person
+# A stream's thorough search looks at so many views a frame, one after the other, and verifies at most so many people.
+ROLLING_VIEWS, ROLLING_CANDIDATES = 2, 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlazePose:
@@ -93,6 +130,10 @@ class BlazePose:
             metres (1, 117) and, with ``segmentation``, mask logits (1, 256, 256, 1).
         smooth_keypoints, smooth_masks: whether a stream is filtered over time.
         min_detection_score, min_presence_score: below them there is nobody.
+        search: ``"fast"`` looks for people in the whole picture, as MediaPipe does. ``"thorough"`` looks at many
+            overlapping views of a picture, too, which finds far more people among several and takes a second or so; in
+            a stream it looks at two views a frame while fewer people are followed than are wanted.
+        tracker: what says in a stream who had which id: ``"box"``, the overlap of people's boxes, or ``"keypoint"``.
     """
 
     detector: Network
@@ -102,6 +143,8 @@ class BlazePose:
     smooth_masks: bool = True
     min_detection_score: float = 0.5
     min_presence_score: float = 0.5
+    search: Search = "fast"
+    tracker: TrackerKind = "box"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,17 +155,21 @@ class StreamState:
         time: of that frame, seconds.
         size_hw: of that frame.
         rois: (P, 4), where its people will be looked for; P = 0 when nobody is followed.
+        tracks: who had which id.
         smoothing: the filters' state, None when nobody is followed.
         masks: (P, 256, 256) the smoothed probabilities of that frame, None without segmentation.
         image_from_crop: (P, 2, 3) where those masks lie.
+        views_seen: how many views the rolling search has looked at.
     """
 
     time: float
     size_hw: tuple[int, int]
     rois: Floats
+    tracks: Tracks = NO_TRACKS
     smoothing: Smoothing | None = None
     masks: npt.NDArray[np.float32] | None = None
     image_from_crop: Floats | None = None
+    views_seen: int = 0
 
 
 def load(
@@ -133,6 +180,8 @@ def load(
     smooth_masks: bool = True,
     min_detection_score: float = 0.5,
     min_presence_score: float = 0.5,
+    search: Search = "fast",
+    tracker: TrackerKind = "box",
     detector_url: str | os.PathLike[str] | None = None,
     landmarks_url: str | os.PathLike[str] | None = None,
     runtime: RuntimeName | Literal["auto"] = "auto",
@@ -144,7 +193,7 @@ def load(
     Args:
         model_type: ``"lite"``, ``"full"`` or ``"heavy"``.
         segmentation: compute masks; without it that branch of the network is cut off.
-        smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `BlazePose`.
+        smooth_keypoints, smooth_masks, min_detection_score, min_presence_score, search, tracker: as in `BlazePose`.
         detector_url, landmarks_url: other files for the networks, as `posemask.models.files.read_network` takes them.
         runtime, device, threads: as `posemask.runtimes.load` takes them.
 
@@ -156,6 +205,9 @@ def load(
     """
     if model_type not in MODEL_TYPES:
         raise InputError(f"model_type must be one of {', '.join(map(repr, MODEL_TYPES))}, got {model_type!r}")
+    for name, value, allowed in (("search", search, get_args(Search)), ("tracker", tracker, get_args(TrackerKind))):
+        if value not in allowed:
+            raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     spec = MODEL_TYPES[model_type]
     load_network = partial(runtimes.load, runtime=runtime, device=device, threads=threads)
     detector_graph = read_network(spec.detector, detector_url)
@@ -171,23 +223,43 @@ def load(
         smooth_masks=smooth_masks,
         min_detection_score=min_detection_score,
         min_presence_score=min_presence_score,
+        search=search,
+        tracker=tracker,
     )
 
 
 def detect(model: BlazePose, image: Picture, max_people: int = 1) -> Floats:
     """Finds people in a whole image: (P, 4) regions of interest, best first, P <= ``max_people``."""
-    size = MODEL_TYPES["full"].detector_size
     whole = np.asarray(letterbox_roi((image.shape[0], image.shape[1])))
-    tensor = pixels.crop(image, image_from_crop(whole, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
+    return _look_at(model, image, whole, max_people, model.min_detection_score).rois
+
+
+def look(model: BlazePose, image: Picture, views: Floats, min_score: float) -> Candidates:
+    """Whom the detector finds in square views (V, 4) of an image."""
+    found = [_look_at(model, image, view, MOST_PER_VIEW, min_score) for view in views]
+    return Candidates(
+        rois=np.concatenate([part.rois for part in found]),
+        faces=np.concatenate([part.faces for part in found]),
+        scores=np.concatenate([part.scores for part in found]),
+    )
+
+
+def _look_at(model: BlazePose, image: Picture, view: Floats, max_people: int, min_score: float) -> Candidates:
+    size = MODEL_TYPES["full"].detector_size
+    tensor = pixels.crop(image, image_from_crop(view, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
     raw, logits = model.detector(tensor[None])
     points, scores = decode_detections(raw[0], logits[0], detector_anchors(), input_size=size)
-    people, people_scores = weighted_nms(points, scores, max_people=max_people, min_score=model.min_detection_score)
+    people, people_scores = weighted_nms(points, scores, max_people=max_people, min_score=min_score)
+    people, people_scores = people[people_scores > 0], people_scores[people_scores > 0]
     # After the box come the hips' centre and the point that gives scale and rotation of the whole body, in float32 as
     # everything before: from here on rounding would move the crop of a large picture by enough to be seen.
-    image_from_fraction = image_from_crop(whole, 1).astype(people.dtype)
-    alignment = apply_affine(image_from_fraction, people[people_scores > 0, 4:8].reshape(-1, 2, 2))
-    rois: Floats = roi_from_points(alignment[:, 0], alignment[:, 1]).astype(np.float64)
-    return rois
+    corners_and_points = people[:, :8].reshape(-1, 4, 2)
+    in_image = apply_affine(image_from_crop(view, 1).astype(people.dtype), corners_and_points)
+    return Candidates(
+        rois=roi_from_points(in_image[:, 2], in_image[:, 3]).astype(np.float64),
+        faces=in_image[:, :2].reshape(-1, 4).astype(np.float64),
+        scores=people_scores.astype(np.float64),
+    )
 
 
 def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, npt.NDArray[np.float32] | None]:
@@ -228,13 +300,31 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
     return landmarks, masks
 
 
-def estimate(model: BlazePose, image: Picture, *, max_people: int = 1, flip_horizontal: bool = False) -> list[Pose]:
-    """People in a picture: the detector, then the landmark network, no memory."""
+def estimate(
+    model: BlazePose,
+    image: Picture,
+    *,
+    max_people: int = 1,
+    flip_horizontal: bool = False,
+) -> list[Pose]:
+    """People in a picture, without memory: the detector, then the landmark network.
+
+    Args:
+        model: the networks.
+        image: (H, W, 3) uint8 RGB.
+        max_people: how many at most.
+        flip_horizontal: results in the mirrored picture; left and right stay the person's own.
+    """
     rois = detect(model, image, max_people)
+    if model.search == "thorough":
+        views = search_views((image.shape[0], image.shape[1]))
+        rois = np.concatenate(
+            [rois, find_people(partial(look, model, image), partial(_landmarks, model, image), views, rois)]
+        )
     if not len(rois):
         return []
     landmarks, masks = observe(model, image, rois)
-    seen = landmarks.score >= model.min_presence_score
+    seen = _distinct_people(model, landmarks)[:max_people]
     return _poses(_select(landmarks, seen), None if masks is None else masks[seen], image, flip_horizontal)
 
 
@@ -254,7 +344,7 @@ def step(
         state: what this function gave for the frame before; None at the start.
         image: (H, W, 3) uint8 RGB; its size may change from frame to frame.
         time: seconds, later than the frame before.
-        max_people: how many people to look for when nobody is followed.
+        max_people: how many people at most. While fewer are followed, the detector looks for more in each frame.
         flip_horizontal: results in the mirrored picture; left and right stay the person's own.
 
     Raises:
@@ -266,32 +356,102 @@ def step(
     if state is None or state.size_hw != size_hw:
         # Regions and filters are in pixels of the old size: start afresh, as on the first frame.
         state = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)))
-    nobody = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)))
 
-    rois = state.rois if len(state.rois) else detect(model, image, max_people)
+    followed = state.rois[:max_people]
+    rois, views_seen = followed, state.views_seen
+    if len(followed) < max_people:
+        newcomers, views_seen = _newcomers(model, image, followed, max_people, views_seen)
+        rois = np.concatenate([followed, newcomers])[:max_people]
+    nobody = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)), tracks=state.tracks, views_seen=views_seen)
     if not len(rois):
         return nobody, []
     landmarks, masks = observe(model, image, rois)
-    if landmarks.score[0] < model.min_presence_score:
+    seen = _distinct_people(model, landmarks, first=len(followed))
+    if not len(seen):
         return nobody, []
 
+    landmarks, masks = _select(landmarks, seen), None if masks is None else masks[seen]
+    keypoints = np.concatenate([landmarks.xyz[..., :2], landmarks.visibility[..., None]], axis=-1)
+    tracks, ids = track(state.tracks, keypoints, time, kind=model.tracker)
+    smoothing, restart = _carry(state.smoothing, seen, len(followed))
     smoothing, smoothed = smooth_landmarks(
-        state.smoothing, landmarks, time - state.time, smooth_keypoints=model.smooth_keypoints
+        smoothing, landmarks, time - state.time, smooth_keypoints=model.smooth_keypoints, restart=restart
     )
-    affine = image_from_crop(rois, MODEL_TYPES["full"].crop_size)
+    affine = image_from_crop(landmarks.roi, MODEL_TYPES["full"].crop_size)
     if masks is not None and model.smooth_masks and state.masks is not None and state.image_from_crop is not None:
-        masks = np.stack(
-            [_blend(*pair) for pair in zip(masks, affine, state.masks, state.image_from_crop, strict=True)]
-        )
+        for row, before in enumerate(seen):
+            if before < len(followed):
+                masks[row] = _blend(masks[row], affine[row], state.masks[before], state.image_from_crop[before])
     new_state = StreamState(
         time=time,
         size_hw=size_hw,
         rois=next_roi(smoothed.auxiliary_xy),
+        tracks=tracks,
         smoothing=smoothing,
         masks=masks,
         image_from_crop=affine,
+        views_seen=views_seen,
     )
-    return new_state, _poses(smoothed, masks, image, flip_horizontal)
+    return new_state, _poses(smoothed, masks, image, flip_horizontal, ids)
+
+
+def _landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
+    return observe(model, image, rois)[0]
+
+
+def _newcomers(
+    model: BlazePose, image: Picture, followed: Floats, max_people: int, views_seen: int
+) -> tuple[Floats, int]:
+    """Regions of people who are not followed yet, and how many views of the rolling search have been seen now."""
+    found = detect(model, image, max_people)
+    if len(followed):
+        found = found[box_similarity(_squares(found), _squares(followed)).max(axis=1) <= SAME_REGION]
+    if model.search == "fast":
+        return found, views_seen
+    views = search_views((image.shape[0], image.shape[1]))
+    if not len(views):
+        return found, views_seen
+    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)]
+    seen_by, run = partial(look, model, image), partial(_landmarks, model, image)
+    candidates = seen_by(due, model.min_detection_score)
+    known = np.concatenate([followed, found])
+    if len(known):
+        candidates = candidates[
+            np.nonzero(box_similarity(_squares(candidates.rois), _squares(known)).max(axis=1) <= SAME_REGION)[0]
+        ]
+    best = np.argsort(-candidates.scores, kind="stable")[:ROLLING_CANDIDATES]
+    return np.concatenate([found, verify(seen_by, run, candidates[best], known)]), views_seen + ROLLING_VIEWS
+
+
+def _squares(rois: Floats) -> Floats:
+    """(P, 4) boxes xyxy of regions, as if they were not turned."""
+    half = rois[:, 2:3] / 2
+    return np.concatenate([rois[:, :2] - half, rois[:, :2] + half], axis=1)
+
+
+def _distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> npt.NDArray[np.intp]:
+    """Rows of regions that show a person, each person once: the ``first`` rows before the others, then the surest."""
+    seen = np.nonzero(landmarks.score >= model.min_presence_score)[0]
+    if len(seen) < 2:
+        return seen
+    keypoints = np.concatenate([landmarks.xyz[seen, :, :2], landmarks.visibility[seen, :, None]], axis=-1)
+    return seen[distinct(keypoint_similarity(keypoints, keypoints), SAME_PERSON)]
+
+
+def _carry(
+    smoothing: Smoothing | None, seen: npt.NDArray[np.intp], followed: int
+) -> tuple[Smoothing | None, npt.NDArray[np.bool_] | None]:
+    """The filters' state of the rows ``seen``, and which of them are new and start afresh."""
+    restart = seen >= followed
+    if smoothing is None or restart.all():
+        return None, None
+    rows = np.where(restart, 0, seen)
+    points = smoothing.points
+    carried = Smoothing(
+        points=OneEuro(raw=points.raw[rows], smooth=points.smooth[rows], slope=points.slope[rows]),
+        visibility=smoothing.visibility[rows],
+    )
+    return carried, restart if restart.any() else None
 
 
 def _blend(
@@ -306,16 +466,48 @@ def _blend(
     return pixels.blend_masks(mask, pixels.paste(before, crop_from_crop_before, mask.shape))
 
 
-def _select(landmarks: Landmarks, which: npt.NDArray[np.bool_]) -> Landmarks:
+def _select(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
     return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
+def _separate(masks: npt.NDArray[np.float32], affine: Floats, landmarks: Landmarks) -> npt.NDArray[np.float32]:
+    """Masks, each in its own crop, that do not overlap: a pixel belongs to the person most likely to own it."""
+    separated = masks.copy()
+    bodies = [
+        (np.float32(xyz[:, :2]), np.float32(world)) for xyz, world in zip(landmarks.xyz, landmarks.world, strict=True)
+    ]
+    for i in range(len(masks)):
+        others = []
+        for j in range(len(masks)):
+            if j != i:
+                crop_from_other = compose_affine(invert_affine(affine[i]), affine[j])
+                others.append((j, pixels.paste(masks[j], crop_from_other, masks[i].shape)))
+        disputed = np.flatnonzero((masks[i] > 0.05) & (np.max([other for _, other in others], axis=0) > 0.05))
+        if not len(disputed):
+            continue
+        v, u = np.divmod(disputed, masks.shape[2])
+        points = np.float32(np.stack([u, v], axis=1) @ affine[i][:, :2].T + affine[i][:, 2])
+        separated[i].flat[disputed] = share_pixels(
+            masks[i].flat[disputed],
+            np.stack([other.flat[disputed] for _, other in others]),
+            body_distance(points, *bodies[i]),
+            np.stack([body_distance(points, *bodies[j]) for j, _ in others]),
+        )
+    return separated
+
+
 def _poses(
-    landmarks: Landmarks, masks: npt.NDArray[np.float32] | None, image: Picture, flip_horizontal: bool
+    landmarks: Landmarks,
+    masks: npt.NDArray[np.float32] | None,
+    image: Picture,
+    flip_horizontal: bool,
+    ids: npt.NDArray[np.int64] | None = None,
 ) -> list[Pose]:
     """The results of one frame: one Pose a row, arrays read-only."""
     height, width = image.shape[:2]
     affine = image_from_crop(landmarks.roi, MODEL_TYPES["full"].crop_size)
+    if masks is not None and len(masks) > 1:
+        masks = _separate(masks, affine, landmarks)
     xyz, world, roi = landmarks.xyz, landmarks.world, landmarks.roi
     if flip_horizontal:
         affine = mirror_x(affine, width)
@@ -351,6 +543,7 @@ def _poses(
                 score=float(landmarks.score[i]),
                 box=owned(boxes[i]),
                 roi=owned(roi[i]),
+                id=None if ids is None else int(ids[i]),
                 segmentation=segmentation,
             )
         )

@@ -27,7 +27,7 @@ from array_api_compat import array_namespace
 from ..bodies import BLAZEPOSE, NO_PART, PARTS
 from ..results import Array
 
-__all__ = ["BONES", "Bone", "label_mask", "label_points"]
+__all__ = ["BONES", "Bone", "body_distance", "label_mask", "label_points"]
 
 Weights = Mapping[str, float]  # of keypoints, by name
 
@@ -392,25 +392,53 @@ def label_points(points: Array, xy: Array, world: Array) -> Array:
     return _label(points, _body(xy, world))
 
 
+def body_distance(points: Array, xy: Array, world: Array) -> Array:
+    """(N,) float32: how far pixels are from the nearest bone, in radii of that bone: below 1 inside the body.
+
+    Arguments as for `label_points`.
+    """
+    xp = array_namespace(points)
+    return xp.sqrt(xp.min(_places(points, _body(xy, world)).distance2, axis=0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Where N pixels lie in each of B capsules; all (B, N).
+
+    Attributes:
+        along: along the bone, between its ends, metres.
+        across: across the bone, in radii.
+        radius: there, metres.
+        distance2: squared distance from the bone, in radii; the caps count as a radius.
+    """
+
+    along: Array
+    across: Array
+    radius: Array
+    distance2: Array
+
+
+def _places(points: Array, body: _Body) -> _Places:
+    xp = array_namespace(points)
+    bones = len(BONES)
+    metres = xp.matmul(body.places[:, :2], points.T) + body.places[:, 2:]
+    inside = xp.minimum(xp.maximum(metres[:bones], xp.zeros_like(body.length)), body.length)
+    radius = body.radius + body.taper * inside
+    beyond = metres[:bones] - inside
+    beyond = beyond * xp.where(beyond < 0, body.caps[0][:, None], body.caps[1][:, None]) / radius
+    across = metres[bones:] / radius
+    return _Places(along=inside, across=across, radius=radius, distance2=across * across + beyond * beyond)
+
+
 def _label(points: Array, body: _Body) -> Array:
     xp = array_namespace(points)
     tables = _tables(xp, getattr(points, "device", None))
-    bones = len(BONES)
-    places = xp.matmul(body.places[:, :2], points.T) + body.places[:, 2:]
-    along, across = places[:bones], places[bones:]  # (B, N) metres
-
-    inside = xp.minimum(xp.maximum(along, xp.zeros_like(body.length)), body.length)
-    beyond = along - inside
-    beyond = beyond * xp.where(beyond < 0, body.caps[0][:, None], body.caps[1][:, None])
-    radius = body.radius + body.taper * inside
-    across = across / radius
-    beyond = beyond / radius
-    distance2 = across * across + beyond * beyond  # in radii
-    surface = body.z + body.slope * inside - body.depth * xp.sqrt(xp.clip(1 - distance2, 0.0, None))
-    gap = OUTSIDE + (xp.sqrt(distance2) - 1) * radius * tables.looseness + NEARER * surface
-    owner = xp.argmin(xp.where(distance2 < 1, surface, gap), axis=0)
+    at = _places(points, body)
+    surface = body.z + body.slope * at.along - body.depth * xp.sqrt(xp.clip(1 - at.distance2, 0.0, None))
+    gap = (xp.sqrt(at.distance2) - 1) * at.radius * tables.looseness + NEARER * surface
+    owner = xp.argmin(xp.where(at.distance2 < 1, surface, OUTSIDE + gap), axis=0)
 
     # The surface of a round bone looks along (v, -sqrt(1 - v^2)): across the bone, and towards the camera.
-    v = xp.clip(xp.take_along_axis(across, owner[None], axis=0)[0], -1.0, 1.0)
+    v = xp.clip(xp.take_along_axis(at.across, owner[None], axis=0)[0], -1.0, 1.0)
     is_front = body.front[0][owner] * v > body.front[1][owner] * xp.sqrt(1 - v * v)
     return xp.where(is_front, tables.labels[0][owner], tables.labels[1][owner])

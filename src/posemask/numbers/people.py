@@ -1,0 +1,162 @@
+"""Several people: how alike two of them are, who is a duplicate, who has which id, and whose a pixel is.
+
+Similarities and the tracker are TensorFlow.js's (``pose-detection`` 2.1.0, calculators of MoveNet's multi-pose model):
+boxes by intersection over union, keypoints by COCO's object keypoint similarity. There are few people, so these are
+small tables on the host; the state of a tracker is a value that goes in and comes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bodies import COCO_FROM_BLAZEPOSE
+from ..results import Array
+from .boxes import box_iou
+
+__all__ = [
+    "NO_TRACKS",
+    "TrackerKind",
+    "Tracks",
+    "box_similarity",
+    "distinct",
+    "keypoint_similarity",
+    "share_pixels",
+    "tight_boxes",
+    "track",
+]
+
+Floats = npt.NDArray[np.float64]
+TrackerKind = Literal["box", "keypoint"]
+
+MAX_TRACKS = 18
+MAX_AGE = 1.0  # seconds without being seen after which a person is forgotten
+MIN_SIMILARITY = {"box": 0.15, "keypoint": 0.2}
+MIN_SCORE = 0.3  # keypoints below it are not compared
+MIN_KEYPOINTS = 4
+# COCO's standard deviations, in square roots of the person's area.
+SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
+
+
+def tight_boxes(xy: Array) -> Floats:
+    """(P, 4) xyxy boxes around (P, K, 2) keypoints."""
+    points = np.asarray(xy, np.float64)
+    return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
+
+
+def box_similarity(a: Floats, b: Floats) -> Floats:
+    """(A, B) intersection over union of (A, 4) and (B, 4) boxes xyxy."""
+    similarity: Floats = box_iou(a[:, None], b[None])
+    return similarity
+
+
+def keypoint_similarity(a: Floats, b: Floats) -> Floats:
+    """(A, B) object keypoint similarity of people (A, 33, 3) and (B, 33, 3) of x, y, score.
+
+    The 17 keypoints that COCO has, where both scores are at least `MIN_SCORE`; 0 with fewer than `MIN_KEYPOINTS` of
+    them. Distances count in sizes of the second: its tight box.
+    """
+    a, b = (people[:, COCO_FROM_BLAZEPOSE] for people in (a, b))
+    seen = b[..., 2] > MIN_SCORE
+    low = np.where(seen[..., None], b[..., :2], np.inf).min(axis=1)
+    high = np.where(seen[..., None], b[..., :2], -np.inf).max(axis=1)
+    area = np.where(seen.any(axis=1), (high - low).clip(0).prod(axis=1), 0) + 1e-6
+    both = (a[:, None, :, 2] >= MIN_SCORE) & (b[None, :, :, 2] >= MIN_SCORE)
+    distance2 = ((a[:, None, :, :2] - b[None, :, :, :2]) ** 2).sum(axis=-1)
+    alike = np.exp(-distance2 / (2 * area[None, :, None] * (2 * SIGMAS) ** 2))
+    count = both.sum(axis=-1)
+    return np.where(count >= MIN_KEYPOINTS, (alike * both).sum(axis=-1) / np.maximum(count, 1), 0.0)
+
+
+def distinct(similarity: Floats, threshold: float) -> npt.NDArray[np.bool_]:
+    """(N,): who stays when everybody goes who is more alike than ``threshold`` to somebody before that stays."""
+    stays = np.ones(len(similarity), bool)
+    for i in range(1, len(similarity)):
+        stays[i] = not (similarity[i, :i] > threshold)[stays[:i]].any()
+    return stays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """The people that a tracker remembers, the last seen first.
+
+    Attributes:
+        ids: (T,) integers from 1.
+        keypoints: (T, 33, 3) x, y, score, where they were last seen.
+        seen: (T,) seconds.
+        next_id: of the next new person.
+    """
+
+    ids: npt.NDArray[np.int64]
+    keypoints: Floats
+    seen: Floats
+    next_id: int
+
+
+NO_TRACKS = Tracks(ids=np.empty(0, np.int64), keypoints=np.empty((0, 33, 3)), seen=np.empty(0), next_id=1)
+
+
+def track(
+    tracks: Tracks, keypoints: Floats, time: float, *, kind: TrackerKind = "box"
+) -> tuple[Tracks, npt.NDArray[np.int64]]:
+    """One frame: gives each person an id, the one that it had before if it was there within `MAX_AGE` seconds.
+
+    In the order given, each takes the free track that is most alike, if it is alike enough; who finds none starts one.
+
+    Args:
+        tracks: of the frame before; `NO_TRACKS` at the start.
+        keypoints: (P, 33, 3) x, y, score, the best person first.
+        time: seconds.
+        kind: what is compared, boxes around the keypoints or the keypoints themselves.
+
+    Returns:
+        The new state and (P,) ids.
+    """
+    fresh = time - tracks.seen <= MAX_AGE
+    old_ids, old, seen = tracks.ids[fresh], tracks.keypoints[fresh], tracks.seen[fresh]
+    if kind == "box":
+        similarity = box_similarity(tight_boxes(keypoints[..., :2]), tight_boxes(old[..., :2]))
+    else:
+        similarity = keypoint_similarity(keypoints, old)
+    ids = np.zeros(len(keypoints), np.int64)
+    free = np.ones(len(old_ids), bool)
+    next_id = tracks.next_id
+    for i in range(len(keypoints)):
+        candidates = np.where(free, similarity[i], -1.0)
+        best = int(np.argmax(candidates)) if len(candidates) else -1
+        if best >= 0 and candidates[best] >= MIN_SIMILARITY[kind]:
+            free[best], ids[i] = False, old_ids[best]
+        else:
+            ids[i], next_id = next_id, next_id + 1
+    state = Tracks(
+        ids=np.concatenate([ids, old_ids[free]])[:MAX_TRACKS],
+        keypoints=np.concatenate([keypoints, old[free]])[:MAX_TRACKS],
+        seen=np.concatenate([np.full(len(ids), time), seen[free]])[:MAX_TRACKS],
+        next_id=next_id,
+    )
+    return state, ids
+
+
+CLAIM_FALL = 4.0  # how fast a claim falls with the distance from a body's bones, per radius
+
+
+def share_pixels(own: Array, others: Array, own_distance: Array, others_distance: Array) -> Array:
+    """A person's probabilities, made small where another's claim is larger: of all masks at most one is above 0.5.
+
+    A claim is the mask's probability, falling with the distance from the body's bones (`parts.body_distance`): where
+    two masks are both sure, as they are where people touch, the nearer body has the pixel.
+
+    Args:
+        own: (N,) probabilities of this person.
+        others: (M, N) probabilities of the others at the same pixels.
+        own_distance, others_distance: (N,) and (M, N) distances from the bodies, in radii of their bones.
+
+    Returns:
+        (N,) probabilities.
+    """
+    claim = own * np.exp(-CLAIM_FALL * own_distance)
+    largest = (others * np.exp(-CLAIM_FALL * others_distance)).max(axis=0)
+    return own * claim / np.maximum(claim + largest, 1e-30)
