@@ -139,8 +139,14 @@ void run_chain(const Chain& chain, const Frame& frame) {
   s.zeros = memory;
   s.spare = memory + ptrdiff_t(widest) * 8;
 
-  const int begin = share(chain.output.h, frame.part, frame.parts);
-  const int end = share(chain.output.h, frame.part + 1, frame.parts);
+  int first_row = 0, last_row = chain.output.h;
+  if (!chain.output.lanes) {
+    if (frame.first_row > first_row) first_row = frame.first_row;
+    if (frame.last_row < last_row) last_row = frame.last_row;
+  }
+  if (first_row >= last_row) return;
+  const int begin = first_row + share(last_row - first_row, frame.part, frame.parts);
+  const int end = first_row + share(last_row - first_row, frame.part + 1, frame.parts);
   if (begin == end) return;
   for (int i = chain.count - 1, first = begin; i >= 0; --i) {
     s.next[i] = first;

@@ -69,6 +69,7 @@ struct Frame {
   int phase, part, parts;
   float* const* data;  // of all views
   float* scratch;      // of the thread
+  int first_row, last_row;  // the rows [first, last) that are wanted of a chain's plain output
 
   float* at(const View& view) const { return data[view.id]; }
 };

@@ -151,11 +151,8 @@ def test_fused_blocks(instruction_set, size, thin, wide, kernel, stride):
         assert_same(native.load(graph, threads=threads)(x), reference.run(graph, x), 1e-4)
 
 
-@pytest.mark.parametrize(("size", "channels"), [((6, 5), 8), ((9, 16), 5)])
-def test_thin_chains(instruction_set, size, channels):
-    """Resize (+ skip), two blocks with their sums, resize, block, 3x3 to one channel: as the mask's decoder."""
-    rng = np.random.default_rng(channels)
-    h, w = size
+def mask_decoder(rng: np.random.Generator, h: int, w: int, channels: int) -> Graph:
+    """Resize (+ skip), two blocks with their sums, resize, block, 3x3 to one channel."""
 
     def layer(*shape: int) -> np.ndarray:
         return (rng.normal(size=shape) / 3).astype(np.float32)
@@ -185,10 +182,32 @@ def test_thin_chains(instruction_set, size, channels):
     constants |= {"last": layer(1, 3, 3, channels), "bias": layer(1)}
     nodes.append(Node("conv2d", (last, "last", "bias"), "mask", {"padding": "same"}))
     inputs = {"x": (2, h, w, channels), "skip": (2, h, w, channels)}
-    graph = make_graph(nodes, constants, inputs, ["mask"])
-    pictures = [rng.normal(size=shape).astype(np.float32) for shape in inputs.values()]
+    return make_graph(nodes, constants, inputs, ["mask"])
+
+
+@pytest.mark.parametrize(("size", "channels"), [((6, 5), 8), ((9, 16), 5)])
+def test_thin_chains(instruction_set, size, channels):
+    rng = np.random.default_rng(channels)
+    graph = mask_decoder(rng, *size, channels)
+    pictures = [rng.normal(size=shape).astype(np.float32) for shape in graph.input_shapes]
+    expected = reference.run(graph, *pictures)
     for threads in (1, 2, 3):
-        assert_same(native.load(graph, threads=threads)(*pictures), reference.run(graph, *pictures), 1e-4)
+        network = native.load(graph, threads=threads)
+        assert_same(network(*pictures), expected, 1e-4)
+
+
+@pytest.mark.parametrize("rows", [(0, 36), (5, 17), (35, 36), (-3, 2), (20, 99), (7, 7)])
+def test_only_some_rows_of_a_mask(rows):
+    rng = np.random.default_rng(8)
+    graph = mask_decoder(rng, 9, 16, 8)
+    pictures = [rng.normal(size=shape).astype(np.float32) for shape in graph.input_shapes]
+    for threads in (1, 2):
+        network = native.load(graph, threads=threads)
+        whole = network(*pictures)[0].copy()
+        some = np.full_like(whole, np.nan)
+        network(*pictures, out=[some], rows=rows)
+        wanted = slice(max(rows[0], 0), rows[1])
+        np.testing.assert_array_equal(some[:, wanted], whole[:, wanted])
 
 
 def published(name: str) -> Graph:

@@ -20,6 +20,7 @@ from .network import check_threads
 __all__ = ["NativeNetwork", "load", "split"]
 
 Floats = npt.NDArray[np.float32]
+MOST_ROWS = 2**30  # more than any map has
 
 
 def load(graph: Graph, *, threads: int = 1) -> NativeNetwork:
@@ -107,12 +108,16 @@ class NativeNetwork:
         self._outputs = [shape[1:] for shape in graph.output_shapes]
         self._kept: tuple[Floats, ...] = ()
 
-    def __call__(self, *pictures: Floats, out: Sequence[Floats] | None = None) -> tuple[Floats, ...]:
+    def __call__(
+        self, *pictures: Floats, out: Sequence[Floats] | None = None, rows: tuple[int, int] | None = None
+    ) -> tuple[Floats, ...]:
         """Run the network.
 
         Args:
             pictures: one float32 array (N, H, W, C) for each input; N >= 1 pictures run one after the other.
             out: float32 C-contiguous arrays of the outputs' shapes to write into.
+            rows: of a landmark network's mask, only the rows [first, last) are wanted, for instance those whose pixels
+                fall into the frame. The others may keep what stood in the output before. Other outputs are whole.
 
         Raises `InputError` for arrays of other shapes or types.
         """
@@ -125,11 +130,12 @@ class NativeNetwork:
             raise InputError(f"the network expects float32 arrays, got {[str(picture.dtype) for picture in pictures]}")
         arrays = [np.ascontiguousarray(picture) for picture in pictures]
         outputs = self._own(batch) if out is None else self._checked(batch, out)
+        first, last = rows or (0, MOST_ROWS)
         if batch == 1:
-            self._plan.run(arrays, outputs)
+            self._plan.run(arrays, outputs, first, last)
         else:
             for i in range(batch):
-                self._plan.run([array[i] for array in arrays], [array[i] for array in outputs])
+                self._plan.run([array[i] for array in arrays], [array[i] for array in outputs], first, last)
         return outputs
 
     def _own(self, batch: int) -> tuple[Floats, ...]:
