@@ -144,6 +144,9 @@ def main() -> None:
     parser.add_argument(
         "--pictures", type=Path, help=".npz with one uint8 (N, H, W, 3) array a network, for the errors"
     )
+    parser.add_argument(
+        "--profile", nargs="*", type=int, default=(), help="batches at which to list the kernels' times"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     folder = Path(os.environ["POSEMASK_WEIGHTS"])

@@ -6,6 +6,7 @@ POSEMASK_WEIGHTS=weights python benchmarks/gpu_tilings.py --network pose_detecti
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ def candidates(shape: tiling.BlockShape, batch: int, count: int) -> Iterator[til
     """The best by estimate, but no two that differ only in what hardly matters."""
     seen = set()
     for one in sorted(tiling.tilings(shape, batch=batch, clusters=True), key=lambda t: t.cycles):
-        key = (one.th, one.tw, one.frames, one.chunk, one.split)
+        key = (one.th, one.tw, one.frames, one.chunk, one.split, one.warps)
         if key not in seen and len(seen) < count:
             seen.add(key)
             yield one
@@ -36,11 +37,13 @@ def main() -> None:
     parser.add_argument("--network", default="pose_detection")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--candidates", type=int, default=12)
+    parser.add_argument("--write", type=Path, help="add what was best to this file of measured tilings")
     options = parser.parse_args()
     place, batch = CudaKernels(), options.batch
     fused = plan(read_tflite(Path(os.environ["POSEMASK_WEIGHTS"]) / f"{options.network}.tflite"))
     chosen_ms = best_ms = 0.0
     measured: dict[str, tuple[float, float]] = {}
+    found: dict[str, list[int]] = {}
     for index, step in enumerate(fused.steps):
         if not isinstance(step, Block):
             continue
@@ -48,7 +51,7 @@ def main() -> None:
 
         def keep(shape: tiling.BlockShape, *, batch: int, clusters: bool) -> tiling.Tiling | None:
             shapes.append(shape)
-            return tiling.best_tiling(shape, batch=batch, clusters=clusters)
+            return next(candidates(shape, batch, 1))
 
         with mock.patch.object(launches, "best_tiling", keep):
             launches.launch_of(step, fused.shapes, batch=batch)
@@ -75,6 +78,7 @@ def main() -> None:
                 times.append(median_ms(graph.replay, 5) / 4)
             order = sorted(range(len(tried)), key=lambda i: times[i])
             measured[key] = times[0], times[order[0]]
+            found[tiling.measured_key(shapes[0], batch)] = tiling.as_row(tried[order[0]])
             print(
                 f"{index:3d} {fused.shapes[step.input]} -> {fused.shapes[step.output]}: chosen {times[0] * 1e3:.1f} us, best {times[order[0]] * 1e3:.1f}"
             )
@@ -82,9 +86,14 @@ def main() -> None:
                 t = tried[i]
                 print(
                     f"      {times[i] * 1e3:8.1f} us, estimate {t.cycles / 1755:8.1f}: {t.th} x {t.tw} x {t.frames}, chunk {t.chunk}, split {t.split}, "
-                    f"warps_n {t.warps_n}, strip {t.strip}, {t.shared_bytes >> 10} KB, {t.per_processor} together"
+                    f"warps {t.warps}, warps_n {t.warps_n}, strip {t.strip}, {t.shared_bytes >> 10} KB, {t.per_processor} together"
                 )
         chosen_ms, best_ms = chosen_ms + measured[key][0], best_ms + measured[key][1]
+    if options.write:
+        known = json.loads(options.write.read_text()) if options.write.exists() else {}
+        options.write.write_text(
+            json.dumps(dict(sorted({**known, **found}.items())), indent=0).replace(",\n", ", ").replace('], "', '],\n"')
+        )
     print(f"{options.network}, batch {batch}: blocks {chosen_ms:.3f} ms as chosen, {best_ms:.3f} ms at best")
 
 

@@ -19,6 +19,7 @@ from posemask.gpu.pack import columns, pack, rows
 from posemask.gpu.plan import Block, Plain, Pointwise, Refine, Squeeze, Stem, Tower, Upsample, inputs_of, plan
 from posemask.networks.graph import Graph
 from posemask.networks.to_torch import to_torch
+from posemask.pixels import torch as pixels
 
 NETWORKS = (
     "pose_detection",
@@ -146,10 +147,9 @@ def test_no_silent_fall_back() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_on_the_gpu(graph_of: Read, name: str) -> None:
+def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str) -> None:
     network = load(graph_of(name))
-    torch.manual_seed(4)
-    image = torch.rand(3, *network.input_shape[:2], 3)
+    image = pixels.resize(torch.from_numpy(person), network.input_shape[:2]).float().expand(3, -1, -1, -1) / 255
     padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1).half().cuda()
     expected = reference.run(network.plan, image)
     replay = network.capture(3)
@@ -157,4 +157,4 @@ def test_networks_on_the_gpu(graph_of: Read, name: str) -> None:
     replay.replay()
     for a, b, c in zip(network(padded), expected, replay.outputs, strict=True):
         assert torch.equal(a, c)
-        assert float((a.cpu().float() - b).norm() / b.norm()) < 0.1
+        assert float((a.cpu().float() - b).norm() / b.norm()) < 0.03

@@ -134,6 +134,7 @@ def test_feeds_and_arrivals_on_a_cpu() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_nothing_waits_and_people_come_and_go(graph_of: Read, person: np.ndarray) -> None:
     size = person.shape[:2]
     streams = 8

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ..networks.graph import Shape
 from .pack import columns, in_order, pack, rows, rows_of_picture
 from .plan import Block, Dense, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
-from .tiling import PROCESSORS, WARPS, BlockShape, best_tiling, up
+from .tiling import PROCESSORS, BlockShape, best_tiling, up
 
 __all__ = ["Count", "Launch", "Value", "launch_of"]
 
@@ -162,7 +162,6 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
         "ACT_PROJECT": _ACTIVATION[project.activation] if project else 0,
         "ACT_OUT": _ACTIVATION[step.activation],
         "SQUEEZED": step.gate[0].weights.shape[1] if step.gate else 1,
-        "WARPS": WARPS,
     }
     shape = BlockShape(
         h=h,
@@ -191,6 +190,7 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
         "FRAMES": best.frames,
         "STRIP": best.strip,
         "CHUNK": best.chunk,
+        "WARPS": best.warps,
         "WARPS_N": best.warps_n,
         "MB": best.rows_at_once,
         "MIN_BLOCKS": best.per_processor,
@@ -237,7 +237,7 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
     return Launch(
         "block",
         c,
-        32 * WARPS,
+        32 * best.warps,
         best.shared_bytes,
         lambda frames: (tiles, -(-frames // per_block), split),
         (

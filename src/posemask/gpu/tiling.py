@@ -9,20 +9,21 @@ tiles enough to give every multiprocessor one, and thread blocks that share a ti
 
 from __future__ import annotations
 
+import functools
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["WARPS", "BlockShape", "Tiling", "best_tiling"]
+__all__ = ["PROCESSORS", "BlockShape", "Tiling", "best_tiling"]
 
-WARPS = 8
-THREADS = 32 * WARPS
 PROCESSORS = 132  # of the card that this was tuned on; others rank alike
 SHARED_BYTES = 227 << 10
 REGISTERS = 65536
-MOST_ACCUMULATORS = 96  # of a thread: with more of them the compiler spills
-# What several thread blocks on a multiprocessor hide of each other's waiting: time of n together / n times one alone.
-OVERLAP = {1: 1.0, 2: 0.7, 3: 0.6, 4: 0.55}
+MOST_ONE, LEAST_MANY = 4, 64  # batches for which measurements with 1 and with 512 pictures hold
+MOST_ACCUMULATORS = 128  # of a thread
+OTHER_REGISTERS = 90  # what a thread needs besides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class Tiling:
         th, tw: its pixels; frames: pictures, where a tile is the whole map.
         chunk: channels at a time; split: thread blocks that share a tile's chunks.
         strip: pixels below each other that a thread makes in the depthwise step.
-        warps_n: warps side by side over the projection's columns; rows_at_once: 16-row tiles a warp expands together.
+        warps: of a thread block; warps_n: of those side by side over the projection's columns; rows_at_once: 16-row tiles a warp expands together.
         shared_bytes: what it takes; per_processor: how many a multiprocessor should hold at once.
         cycles: estimate for the batch.
     """
@@ -75,6 +76,7 @@ class Tiling:
     chunk: int
     split: int
     strip: int
+    warps: int
     warps_n: int
     rows_at_once: int
     shared_bytes: int
@@ -87,8 +89,36 @@ def up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
+def measured_key(shape: BlockShape, batch: int) -> str:
+    """Name of a shape in measured.json; what was measured holds for one picture, or for many."""
+    numbers = (shape.h, shape.w, shape.oh, shape.ow, shape.kernel, shape.stride, shape.cin, shape.ce, shape.cout)
+    kinds = "".join(
+        letter for letter, on in zip("sepg", (shape.stem, shape.expand, shape.project, shape.gate), strict=True) if on
+    )
+    return f"{'one' if batch <= MOST_ONE else 'many'} {kinds} {' '.join(map(str, numbers))}"
+
+
+def as_row(tiling: Tiling) -> list[int]:
+    """A tiling in measured.json."""
+    return [tiling.th, tiling.tw, tiling.frames, tiling.chunk, tiling.split, tiling.warps, tiling.warps_n]
+
+
+@functools.cache
+def _measured() -> dict[str, list[int]]:
+    path = Path(__file__).with_name("measured.json")
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
 def best_tiling(shape: BlockShape, *, batch: int, clusters: bool) -> Tiling | None:
-    """The tiling with the least estimate for a batch; None if no tile fits. `clusters`: thread blocks may share a tile."""
+    """The tiling that was measured to be best, else the one with the least estimate for a batch; None if no tile fits.
+
+    `clusters`: thread blocks may share a tile.
+    """
+    row = _measured().get(measured_key(shape, batch)) if batch <= MOST_ONE or batch >= LEAST_MANY else None
+    if row and (clusters or row[4] == 1):
+        tiling = _tiling(shape, *row, batch=batch)
+        if tiling:
+            return tiling
     return min(tilings(shape, batch=batch, clusters=clusters), key=lambda tiling: tiling.cycles, default=None)
 
 
@@ -106,24 +136,24 @@ def tilings(shape: BlockShape, *, batch: int, clusters: bool) -> Iterator[Tiling
             continue
         if chunk == 16 and (s.gate or s.ce > 200 or (s.ce > 32 and s.ce % 32 == 0)):
             continue
-        for split, warps_n in itertools.product(splits, (1, 2, 4, 8)):
+        for split, warps, warps_n in itertools.product(splits, (8, 16), (1, 2, 4, 8)):
             if split <= up(s.ce, chunk) // chunk:
-                tiling = _tiling(s, th, tw, frames, chunk, split, warps_n, batch)
+                tiling = _tiling(s, th, tw, frames, chunk, split, warps, warps_n, batch)
                 if tiling:
                     yield tiling
 
 
 def _tiling(
-    s: BlockShape, th: int, tw: int, frames: int, chunk: int, split: int, warps_n: int, batch: int
+    s: BlockShape, th: int, tw: int, frames: int, chunk: int, split: int, warps: int, warps_n: int, batch: int
 ) -> Tiling | None:
-    tiles = up(s.cout, 8) // 8 if s.project else 0
+    tiles, threads = up(s.cout, 8) // 8 if s.project else 0, 32 * warps
     if warps_n > 1 and (tiles % warps_n or tiles < 2 * warps_n):
         return None
     whole, expanded = (th, tw) == (s.oh, s.ow), s.stem or s.expand
     eh, ew = (th - 1) * s.stride + s.kernel, (tw - 1) * s.stride + s.kernel
     rows, pixels = frames * (s.h * s.w if whole and expanded else eh * ew), frames * th * tw
     row_tiles, pixel_tiles = up(rows, 16) // 16, up(pixels, 16) // 16
-    mine = -(-pixel_tiles * warps_n // WARPS)
+    mine = -(-pixel_tiles * warps_n // warps)
     accumulators = mine * (tiles // warps_n) * 4
     if accumulators > MOST_ACCUMULATORS:
         return None
@@ -137,38 +167,38 @@ def _tiling(
     )
     shared += 4 * (chunks * chunk + s.squeezed) if s.gate else 0
     if split > 1 and s.project:
-        shared = max(shared, accumulators * THREADS * 4)
+        shared = max(shared, accumulators * threads * 4)
     if shared > SHARED_BYTES:
         return None
-    per_processor = min(SHARED_BYTES // (shared + 1024), REGISTERS // (THREADS * min(up(accumulators + 80, 8), 255)), 4)
+    per_processor = min(
+        SHARED_BYTES // (shared + 1024), REGISTERS // (threads * min(up(accumulators + OTHER_REGISTERS, 8), 255)), 4
+    )
     if not per_processor:
         return None
 
     # The longest strip that still gives most threads one: it loads least.
     strips = [r for r in (8, 7, 6, 5, 4, 3, 2, 1) if th % r == 0]
-    strip = next((r for r in strips if pixels // r * chunk // 8 >= THREADS * (0.75 if r > 2 else 0.5)), 1)
-    rounds = -(-pixels // strip * chunk // 8 // THREADS) or 1
+    strip = next((r for r in strips if pixels // r * chunk // 8 >= threads * (0.75 if r > 2 else 0.5)), 1)
+    rounds = -(-pixels // strip * chunk // 8 // threads) or 1
     loads = ((strip - 1) * s.stride + s.kernel) * s.kernel + s.kernel**2
-    depthwise = max(rounds, 1) * 8 * max(loads * 4, strip * s.kernel**2)
+    depthwise = max(rounds, 1) * warps * max(loads * 4, strip * s.kernel**2)
     first = (
-        up(row_tiles, WARPS) * (s.k1 / 16) * (chunk / 8) * 2.5 + row_tiles * chunk / 4
+        up(row_tiles, warps) * (s.k1 / 16) * (chunk / 8) * 2.5 + row_tiles * chunk / 4
         if expanded
         else eh * ew * frames * 0.6
     )
-    second = mine * WARPS * (chunk / 16) * (tiles / warps_n) * 2.5
+    second = mine * warps * (chunk / 16) * (tiles / warps_n) * 2.5
     latency = 900  # of a chunk's three phases, where nothing hides it
-    one = (
-        (depthwise + first + second + latency) * -(-chunks // split)
-        + rows * (s.k1 / 32) * 4
-        + 2500
-        + (3000 if split > 1 else 0)
-    )
+    work = (depthwise + first + second) * -(-chunks // split) + rows * (s.k1 / 32) * 4
+    waiting = latency * -(-chunks // split) + 2500 + (3000 if split > 1 else 0)
 
     blocks = -(-s.oh // th) * -(-s.ow // tw) * -(-batch // frames) * split
     each = blocks / PROCESSORS  # thread blocks for a multiprocessor
     together = min(per_processor, max(1, round(each)))
-    cycles = one * max(1.0, each * OVERLAP[together]) + 0.001 * one * blocks
-    rows_at_once = 2 if row_tiles >= 2 * WARPS else 1
+    # More warps hide more of what each waits for.
+    slower = {8: 1.45, 16: 1.0, 24: 0.9, 32: 0.85}.get(min(together * warps, 32), 0.85) if each >= 1 else 1.0
+    cycles = max(1.0, each) * (work * slower + waiting / together) + 0.001 * (work + waiting) * blocks
+    rows_at_once = 2 if row_tiles >= 2 * warps else 1
     return Tiling(
         th=th,
         tw=tw,
@@ -176,6 +206,7 @@ def _tiling(
         chunk=chunk,
         split=split,
         strip=strip,
+        warps=warps,
         warps_n=warps_n,
         rows_at_once=rows_at_once,
         shared_bytes=shared,
