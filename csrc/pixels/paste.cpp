@@ -12,7 +12,8 @@ namespace posemask::POSEMASK_LEVEL {
 namespace {
 
 constexpr int kBlock = 16;
-constexpr int kTile = 16 * kBlock;
+constexpr int kBlocks = 16;
+constexpr int kTile = kBlocks * kBlock;
 
 // The part of [begin, end) where low < start + step * x < high, one pixel wider on either side than rounding could make it.
 inline void clip_span(double start, double step, double low, double high, int& begin, int& end) {
@@ -42,36 +43,40 @@ struct Ramp {
     }
 };
 
-// Its value at the block's first pixel: a whole number and the rest in [0, 1). A million pixels outside, all is border: it stops there.
-struct Start {
-    std::int32_t whole;
-    float rest;
-    explicit Start(double value) {
-        const double below = std::floor(clamp(value, -1e6, 1e6));
-        whole = static_cast<std::int32_t>(below);
-        rest = static_cast<float>(clamp(value, -1e6, 1e6) - below);
+// Its values at the first pixels of a tile's blocks: a whole number and the rest in [0, 1). A million pixels outside the mask, where all
+// is border, it stops.
+struct Starts {
+    std::int32_t whole[kBlocks];
+    float rest[kBlocks];
+    Starts(double first, double step, int blocks) {
+        for (int b = 0; b < blocks; b++) {
+            const double value = clamp(first + step * (b * kBlock), -1e6, 1e6);
+            const std::int32_t nearer_0 = static_cast<std::int32_t>(value);
+            whole[b] = nearer_0 - (nearer_0 > value);
+            rest[b] = static_cast<float>(value - whole[b]);
+        }
     }
 };
 
-// Index of the first of the two taps along one axis, and the weights of both.
+// Index of the first of the two taps along one axis, and the weights of both, for the pixels of a block.
 struct Taps {
     std::int32_t index[kBlock];
     float near[kBlock], far[kBlock];
 
-    // All taps lie inside the mask.
-    void inside(const Start& start, const Ramp& ramp) {
+    void find(std::int32_t start_whole, float start_rest, const Ramp& ramp) {
         for (int i = 0; i < kBlock; i++) {
-            const float value = start.rest + ramp.value[i];
+            const float value = start_rest + ramp.value[i];
             const std::int32_t whole = static_cast<std::int32_t>(value);
-            index[i] = start.whole + ramp.whole + whole;
+            index[i] = start_whole + ramp.whole + whole;
             far[i] = value - static_cast<float>(whole);
             near[i] = 1.0f - far[i];
         }
     }
 
-    // Taps are moved into the mask of `size` pixels; those that were moved weigh nothing, or stand for the edge ("replicate").
-    void anywhere(const Start& start, const Ramp& ramp, std::int32_t size, bool replicate) {
-        inside(start, ramp);
+    // Moves taps into the mask of `size` pixels; those that were moved weigh nothing, or stand for the edge ("replicate").
+    void confine(std::int32_t size, bool replicate) {
+        const auto lies_inside = [size](std::int32_t at) { return at >= 0 && at <= size - 2; };
+        if (lies_inside(index[0]) && lies_inside(index[kBlock - 1])) return;
         for (int i = 0; i < kBlock; i++) {
             const std::int32_t at = index[i], tap = clamp(at, 0, size - 2);
             const float fraction = far[i];
@@ -119,18 +124,51 @@ inline void blend(const float* mask, std::ptrdiff_t stride, const std::int32_t* 
 #endif
 }
 
-// Whether the two taps of a whole block lie inside a mask of `size` pixels; a hair too strict, rather than off by rounding.
-inline bool is_inside(double start, double step, int size) {
-    const double end = start + step * (kBlock - 1);
-    return start > 0.01 && end > 0.01 && start < size - 1.01 && end < size - 1.01;
+#if defined(__AVX512F__)
+// The same out of registers: where a mask is enlarged, the taps of 16 pixels lie within 8 columns and 4 rows, which two registers hold.
+// False where they do not.
+inline bool blend_near(const Plane<const float>& mask, const Taps& across, const Taps& down, float* values) {
+    constexpr int kColumns = 8, kRows = 4, kLast = kBlock - 1;
+    const auto ends = [](const std::int32_t* index, std::int32_t& first, std::int32_t& last) {
+        first = index[0] < index[kLast] ? index[0] : index[kLast];
+        last = index[0] < index[kLast] ? index[kLast] : index[0];
+    };
+    std::int32_t left, right, top, bottom;
+    ends(across.index, left, right);
+    ends(down.index, top, bottom);
+    if (right - left > kColumns - 2 || bottom - top > kRows - 2 || mask.width < kColumns || mask.height < kRows) return false;
+    left = left < mask.width - kColumns ? left : mask.width - kColumns;
+    top = top < mask.height - kRows ? top : mask.height - kRows;
+    const float* from = mask.data + top * mask.stride + left;
+    const auto rows = [&](int row) {
+        const __m512d first = _mm512_castpd256_pd512(_mm256_loadu_pd(reinterpret_cast<const double*>(from + row * mask.stride)));
+        const __m256d second = _mm256_loadu_pd(reinterpret_cast<const double*>(from + (row + 1) * mask.stride));
+        return _mm512_castpd_ps(_mm512_insertf64x4(first, second, 1));
+    };
+    const __m512 upper_rows = rows(0), lower_rows = rows(2);
+    const __m512i column = _mm512_sub_epi32(_mm512_loadu_si512(across.index), _mm512_set1_epi32(left));
+    const __m512i row = _mm512_sub_epi32(_mm512_loadu_si512(down.index), _mm512_set1_epi32(top));
+    const __m512i place = _mm512_add_epi32(_mm512_slli_epi32(row, 3), column);
+    const auto tap = [&](int step) {
+        return _mm512_permutex2var_ps(upper_rows, _mm512_add_epi32(place, _mm512_set1_epi32(step)), lower_rows);
+    };
+    const __m512 near = _mm512_loadu_ps(across.near), far = _mm512_loadu_ps(across.far);
+    const __m512 upper = _mm512_add_ps(_mm512_mul_ps(near, tap(0)), _mm512_mul_ps(far, tap(1)));
+    const __m512 lower = _mm512_add_ps(_mm512_mul_ps(near, tap(kColumns)), _mm512_mul_ps(far, tap(kColumns + 1)));
+    _mm512_storeu_ps(values, _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(down.near), upper),
+                                           _mm512_mul_ps(_mm512_loadu_ps(down.far), lower)));
+    return true;
 }
+#else
+inline bool blend_near(const Plane<const float>&, const Taps&, const Taps&, float*) { return false; }
+#endif
 
 template <class T>
 void paste_turned(Plane<const float> mask, const double map[6], bool replicate, Plane<T> out) {
     const Ramp ramp_u(map[0]), ramp_v(map[3]);
     const std::int32_t stride = static_cast<std::int32_t>(mask.stride);
     // Two passes over a tile, where and how much, then the taps: so that the compiler keeps the first one in vectors.
-    Taps across[kTile / kBlock], down[kTile / kBlock];
+    Taps across[kBlocks], down[kBlocks];
     std::int32_t offset[kTile];
     float values[kBlock];
     for (int y = 0; y < out.height; y++) {
@@ -146,19 +184,18 @@ void paste_turned(Plane<const float> mask, const double map[6], bool replicate, 
         for (int tile = begin; tile < end; tile += kTile) {
             const int columns = end - tile < kTile ? end - tile : kTile;
             const int blocks = (columns + kBlock - 1) / kBlock;
+            const Starts u(u0 + map[0] * tile, map[0], blocks), v(v0 + map[3] * tile, map[3], blocks);
             for (int b = 0; b < blocks; b++) {
-                const double u = u0 + map[0] * (tile + b * kBlock), v = v0 + map[3] * (tile + b * kBlock);
-                if (is_inside(u, map[0], mask.width) && is_inside(v, map[3], mask.height)) {
-                    across[b].inside(Start(u), ramp_u);
-                    down[b].inside(Start(v), ramp_v);
-                } else {
-                    across[b].anywhere(Start(u), ramp_u, mask.width, replicate);
-                    down[b].anywhere(Start(v), ramp_v, mask.height, replicate);
-                }
+                across[b].find(u.whole[b], u.rest[b], ramp_u);
+                across[b].confine(mask.width, replicate);
+                down[b].find(v.whole[b], v.rest[b], ramp_v);
+                down[b].confine(mask.height, replicate);
                 for (int i = 0; i < kBlock; i++) offset[b * kBlock + i] = down[b].index[i] * stride + across[b].index[i];
             }
             for (int b = 0; b < blocks; b++) {
-                blend(mask.data, mask.stride, offset + b * kBlock, across[b], down[b], values);
+                if (!blend_near(mask, across[b], down[b], values)) {
+                    blend(mask.data, mask.stride, offset + b * kBlock, across[b], down[b], values);
+                }
                 const int left = columns - b * kBlock;
                 if (left >= kBlock) {
                     store(values, kBlock, row + tile + b * kBlock);
@@ -188,15 +225,19 @@ void paste_straight(Plane<const float> mask, const double map[6], bool replicate
     if (!replicate) clip_span(map[2], map[0], -1, mask.width, begin, end);
     for (int tile = begin; tile < end; tile += kTile) {
         const int columns = end - tile < kTile ? end - tile : kTile;
-        Taps across[kTile / kBlock], down;
+        Taps across[kBlocks], down;
         float rows[2][kTile], values[kTile];
         int held[2] = {-1, -1};  // which rows of the mask are stretched
-        for (int x = 0; x < columns; x += kBlock) {
-            across[x / kBlock].anywhere(Start(map[0] * (tile + x) + map[2]), ramp, mask.width, replicate);
+        const Starts u(map[0] * tile + map[2], map[0], kBlocks);
+        for (int b = 0; b < kBlocks; b++) {
+            across[b].find(u.whole[b], u.rest[b], ramp);
+            across[b].confine(mask.width, replicate);
         }
         for (int y = 0; y < out.height; y++) {
             T* row = out.data + y * out.stride + tile;
-            down.anywhere(Start(map[4] * y + map[5]), level, mask.height, replicate);
+            const Starts v(map[4] * y + map[5], 0, 1);
+            down.find(v.whole[0], v.rest[0], level);
+            down.confine(mask.height, replicate);
             const float above = down.near[0], below = down.far[0];
             if (above == 0 && below == 0) {
                 std::memset(row, 0, sizeof(T) * static_cast<std::size_t>(columns));
