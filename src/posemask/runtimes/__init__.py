@@ -1,6 +1,7 @@
 """Runtimes: what runs a network. Each is a module with one `load(graph, ...) -> Network`; this is the look-up.
 
-    litert        LiteRT with XNNPACK, the default on a CPU
+    native        our own engine, the default on a CPU
+    litert        LiteRT with XNNPACK, MediaPipe's own arithmetic
     openvino      Intel's, the fastest on some CPUs, a second to start
     onnxruntime   the widest reach
     torch         on a CPU for reference, on a GPU for everything
@@ -17,18 +18,20 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import InputError, RuntimeUnavailableError
+from .. import __version__
+from ..errors import InputError, ModelFileError, RuntimeUnavailableError
 from ..networks.graph import Graph
 from .network import Network
 
 __all__ = ["RUNTIMES", "Network", "RuntimeInfo", "RuntimeName", "available", "default_threads", "describe", "load"]
 
-RuntimeName = Literal["litert", "openvino", "onnxruntime", "torch"]
+RuntimeName = Literal["native", "litert", "openvino", "onnxruntime", "torch"]
 
-RUNTIMES: tuple[RuntimeName, ...] = ("litert", "openvino", "onnxruntime", "torch")
+RUNTIMES: tuple[RuntimeName, ...] = ("native", "litert", "openvino", "onnxruntime", "torch")
 """Names of the runtimes, in the order in which "auto" tries them on a CPU."""
 
 PACKAGES = {
+    "native": ("posemask", "posemask._engine"),
     "litert": ("ai-edge-litert", "ai_edge_litert.interpreter"),
     "openvino": ("openvino", "openvino"),
     "onnxruntime": ("onnxruntime", "onnxruntime"),
@@ -90,7 +93,8 @@ def _load_first(graph: Graph, device: str, threads: int) -> Network:
     for runtime in RUNTIMES if device == "cpu" else ("torch",):
         try:
             return load(graph, runtime=runtime, device=device, threads=threads)
-        except RuntimeUnavailableError as error:  # noqa: PERF203 - at most once for each runtime
+        # A runtime may also lack an operator of this network, as our own does for some that no published network has.
+        except (RuntimeUnavailableError, ModelFileError) as error:  # noqa: PERF203 - at most once for each runtime
             problems.append(f"{runtime}: {error}")
     raise RuntimeUnavailableError(f"no runtime works on device {device!r}\n" + "\n".join(problems))
 
@@ -103,7 +107,13 @@ def default_threads() -> int:
 
 def available() -> tuple[RuntimeName, ...]:
     """The runtimes whose packages are installed, best first. Imports none of them; `describe` does."""
-    return tuple(name for name in RUNTIMES if importlib.util.find_spec(PACKAGES[name][1].partition(".")[0]))
+    return tuple(name for name in RUNTIMES if _is_there(PACKAGES[name][1]))
+
+
+def _is_there(module: str) -> bool:
+    package, _, inner = module.partition(".")
+    # Looking for a module inside a foreign package would import that package.
+    return importlib.util.find_spec(module if package == "posemask" and inner else package) is not None
 
 
 def describe() -> tuple[RuntimeInfo, ...]:
@@ -113,9 +123,9 @@ def describe() -> tuple[RuntimeInfo, ...]:
 
 def _describe(name: str, distribution: str, module: str) -> RuntimeInfo:
     try:
-        version = importlib.metadata.version(distribution)
+        version = __version__ if distribution == "posemask" else importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        todo = f"pip install {distribution}" if name == "litert" else f"pip install posemask[{name}]"
+        todo = f"pip install {distribution}" if name == "litert" else f'pip install "posemask[{name}]"'
         return RuntimeInfo(name=name, version=None, problem=f"not installed: {todo}")
     try:
         importlib.import_module(module)
