@@ -93,15 +93,19 @@ struct Taps {
     }
 };
 
+#if defined(POSEMASK_SSE2)
+// Two taps of one pixel and two of another. Two neighbours are one load of 8 bytes; a gather instruction is slower on the processors
+// that have one.
+inline __m128 pair(const float* first, const float* second) {
+    const __m128 low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(first)));
+    return _mm_loadh_pi(low, reinterpret_cast<const __m64*>(second));
+}
+#endif
+
 // values = above * (left * p00 + right * p01) + below * (left * p10 + right * p11), the four taps from `offset` on.
 inline void blend(const float* mask, std::ptrdiff_t stride, const std::int32_t* offset, const Taps& across, const Taps& down,
                   float* values) {
 #if defined(POSEMASK_SSE2)
-    // Two neighbours are one load of 8 bytes; a gather instruction is slower on the processors that have one.
-    const auto pair = [](const float* first, const float* second) {
-        const __m128 low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(first)));
-        return _mm_loadh_pi(low, reinterpret_cast<const __m64*>(second));
-    };
     for (int i = 0; i < kBlock; i += 4) {
         const float *p0 = mask + offset[i], *p1 = mask + offset[i + 1], *p2 = mask + offset[i + 2], *p3 = mask + offset[i + 3];
         const __m128 upper01 = pair(p0, p1), upper23 = pair(p2, p3);
@@ -207,13 +211,37 @@ void paste_turned(Plane<const float> mask, const double map[6], bool replicate, 
     }
 }
 
-// One row of the mask, stretched to a tile's columns.
-inline void stretch(const float* row, const Taps* across, int columns, float* stretched) {
-    for (int block = 0; block * kBlock < columns; block++) {
-        const Taps& taps = across[block];
-        for (int i = 0; i < kBlock; i++) {
-            const float* pair = row + taps.index[i];
-            stretched[block * kBlock + i] = taps.near[i] * pair[0] + taps.far[i] * pair[1];
+// A block of one row of the mask, stretched to the picture's columns.
+inline void stretch(const float* row, const Taps& across, float* stretched) {
+#if defined(POSEMASK_SSE2)
+    for (int i = 0; i < kBlock; i += 4) {
+        const std::int32_t* index = across.index + i;
+        const __m128 taps01 = pair(row + index[0], row + index[1]), taps23 = pair(row + index[2], row + index[3]);
+        const __m128 left = _mm_mul_ps(_mm_loadu_ps(across.near + i), _mm_shuffle_ps(taps01, taps23, _MM_SHUFFLE(2, 0, 2, 0)));
+        const __m128 right = _mm_mul_ps(_mm_loadu_ps(across.far + i), _mm_shuffle_ps(taps01, taps23, _MM_SHUFFLE(3, 1, 3, 1)));
+        _mm_storeu_ps(stretched + i, _mm_add_ps(left, right));
+    }
+#else
+    for (int i = 0; i < kBlock; i++) {
+        stretched[i] = across.near[i] * row[across.index[i]] + across.far[i] * row[across.index[i] + 1];
+    }
+#endif
+}
+
+inline void mix_rows(const float* upper, const float* lower, float above, float below, int count, float* out) {
+    for (int i = 0; i < count; i++) out[i] = above * upper[i] + below * lower[i];
+}
+
+inline void mix_rows(const float* upper, const float* lower, float above, float below, int count, std::uint8_t* out) {
+    constexpr int kRun = 64;
+    float values[kRun];
+    for (int i = 0; i < count; i += kRun) {
+        if (count - i >= kRun) {
+            mix_rows(upper + i, lower + i, above, below, kRun, values);
+            to_bytes(values, kRun, out + i);
+        } else {
+            mix_rows(upper + i, lower + i, above, below, count - i, values);
+            to_bytes(values, count - i, out + i);
         }
     }
 }
@@ -226,7 +254,7 @@ void paste_straight(Plane<const float> mask, const double map[6], bool replicate
     for (int tile = begin; tile < end; tile += kTile) {
         const int columns = end - tile < kTile ? end - tile : kTile;
         Taps across[kBlocks], down;
-        float rows[2][kTile], values[kTile];
+        float rows[2][kTile];
         int held[2] = {-1, -1};  // which rows of the mask are stretched
         const Starts u(map[0] * tile + map[2], map[0], kBlocks);
         for (int b = 0; b < kBlocks; b++) {
@@ -246,12 +274,12 @@ void paste_straight(Plane<const float> mask, const double map[6], bool replicate
             // Row n of the mask is held in place n % 2, so that the next pair of rows finds one of its two there.
             for (int line = down.index[0]; line < down.index[0] + 2; line++) {
                 if (held[line % 2] == line) continue;
-                stretch(mask.data + line * mask.stride, across, columns, rows[line % 2]);
+                const float* taps = mask.data + line * mask.stride;
+                for (int b = 0; b * kBlock < columns; b++) stretch(taps, across[b], rows[line % 2] + b * kBlock);
                 held[line % 2] = line;
             }
             const float *upper = rows[down.index[0] % 2], *lower = rows[1 - down.index[0] % 2];
-            for (int x = 0; x < columns; x++) values[x] = above * upper[x] + below * lower[x];
-            store(values, columns, row);
+            mix_rows(upper, lower, above, below, columns, row);
         }
     }
     for (int y = 0; y < out.height; y++) {

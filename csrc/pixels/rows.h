@@ -33,6 +33,19 @@ inline std::uint8_t to_byte(float value) {
 
 inline void to_bytes(const float* values, int count, std::uint8_t* out) {
     int i = 0;
+#if defined(__AVX2__)
+    const __m256 one8 = _mm256_set1_ps(1.0f), most8 = _mm256_set1_ps(255.0f), half8 = _mm256_set1_ps(0.5f);
+    const auto eight = [&](int at) {
+        const __m256 value = _mm256_min_ps(one8, _mm256_loadu_ps(values + at));
+        return _mm256_cvttps_epi32(_mm256_add_ps(_mm256_mul_ps(value, most8), half8));
+    };
+    const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // packing works within halves
+    for (; i + 32 <= count; i += 32) {
+        const __m256i low = _mm256_packs_epi32(eight(i), eight(i + 8)), high = _mm256_packs_epi32(eight(i + 16), eight(i + 24));
+        const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), in_order);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), bytes);
+    }
+#endif
 #if defined(POSEMASK_SSE2)
     const __m128 one = _mm_set1_ps(1.0f), most = _mm_set1_ps(255.0f), half = _mm_set1_ps(0.5f);
     const auto four = [&](int at) {
