@@ -25,6 +25,7 @@ import numpy.typing as npt
 from ..errors import ModelFileError
 from .flatbuffer import Table, root
 from .graph import Graph, Node, make_graph
+from .mapped import map_file
 from .operators import Shape
 from .tflite_schema import (
     IDENTIFIER,
@@ -54,10 +55,10 @@ def read_tflite(source: bytes | os.PathLike[str] | str) -> Graph:
     quantised weights, several subgraphs, operators outside `posemask.networks.operators`.
     """
     if isinstance(source, bytes):
-        return _read(source)
+        return _read(memoryview(source))
     path = Path(source)
     try:
-        data = path.read_bytes()
+        data = map_file(path)
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     try:
@@ -66,9 +67,9 @@ def read_tflite(source: bytes | os.PathLike[str] | str) -> Graph:
         raise ModelFileError(f"{path.name}: {error}") from error
 
 
-def _read(data: bytes) -> Graph:
+def _read(data: memoryview) -> Graph:
     try:
-        model = root(memoryview(data), IDENTIFIER)
+        model = root(data, IDENTIFIER)
     except ModelFileError as error:
         raise ModelFileError(f"not a TFLite network: {error}") from None
     version, subgraphs = model.scalar(0, "<I", 0), model.tables(2)

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import InferenceError, RuntimeUnavailableError
 from ..networks.graph import Graph, Shape
+from ..networks.mapped import drop_pages
 from ..networks.write_tflite import write_tflite
 from .network import Array, Network, check_input, check_threads, input_shape
 
@@ -39,8 +40,11 @@ def load(graph: Graph, *, threads: int = 1) -> Network:
     except ImportError as error:
         raise RuntimeUnavailableError(f"LiteRT cannot be imported ({error}): pip install ai-edge-litert") from error
     try:
+        model = write_tflite(graph)
+        for constant in graph.constants.values():
+            drop_pages(constant)
         with _without_greeting():
-            interpreter = Interpreter(model_content=write_tflite(graph), num_threads=threads)
+            interpreter = Interpreter(model_content=model, num_threads=threads)
             interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise InferenceError(f"LiteRT refuses {graph}: {error}") from error
