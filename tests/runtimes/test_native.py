@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import time
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 
 from posemask.errors import InputError, ModelFileError
 from posemask.networks.graph import Graph, Node, make_graph
-from posemask.networks.read_tflite import read_tflite
 from posemask.runtimes import litert, native
 
 
@@ -210,17 +208,9 @@ def test_only_some_rows_of_a_mask(rows):
         np.testing.assert_array_equal(some[:, wanted], whole[:, wanted])
 
 
-def published(name: str) -> Graph:
-    for folder in filter(None, os.environ.get("POSEMASK_WEIGHTS", "").split(os.pathsep)):
-        file = Path(folder) / f"{name}.tflite"
-        if file.is_file():
-            return read_tflite(file)
-    pytest.skip(f"{name} is in no folder of POSEMASK_WEIGHTS")
-
-
 @pytest.mark.parametrize("name", MODELS)
-def test_published_networks_equal_litert(name):
-    graph = published(name)
+def test_published_networks_equal_litert(graph_of, name):
+    graph = graph_of(name)
     x = np.random.default_rng(1).random(graph.input_shapes[0], dtype=np.float32)
     expected = [value.copy() for value in litert.load(graph)(x)]
     for threads in (1, 2):
@@ -351,8 +341,8 @@ def test_split_needs_outputs_on_both_sides(late):
 
 
 @pytest.mark.parametrize("name", ["pose_landmark_lite", "pose_landmark_full", "pose_landmark_heavy"])
-def test_the_mask_of_a_landmark_network_can_come_late(name):
-    graph = published(name)
+def test_the_mask_of_a_landmark_network_can_come_late(graph_of, name):
+    graph = graph_of(name)
     trunk, late = native.split(graph, [2])
     x = np.random.default_rng(1).random(graph.input_shapes[0], dtype=np.float32)
     expected = [value.copy() for value in native.load(graph)(x)]

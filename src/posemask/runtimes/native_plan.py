@@ -37,9 +37,9 @@ MOST_KERNEL_ROWS = 64  # of a depthwise convolution, as in csrc/engine/kernels.h
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """Weights of a convolution: dense (O, KH, KW, I), depthwise (1, KH, KW, C)."""
+    """Weights of a convolution as the graph has them: dense (O, KH, KW, I), depthwise (1, KH, KW, C)."""
 
-    weights: Floats
+    weights: npt.NDArray[Any]
     bias: Floats | None
     activation: str
     stride: tuple[int, int] = (1, 1)
@@ -114,8 +114,8 @@ def _read_node(graph: Graph, node: Node, folded_pads: dict[str, Node]) -> Operat
     if node.op in ("conv2d", "depthwise_conv2d"):
         pad_node = folded_pads.get(node.inputs[0])
         source = pad_node.inputs[0] if pad_node else node.inputs[0]
-        weights = _widened(graph, node.inputs[1])
-        bias = _widened(graph, node.inputs[2]) if len(node.inputs) > 2 else None
+        weights = graph.constants[node.inputs[1]]
+        bias = _widened(graph.constants[node.inputs[2]]) if len(node.inputs) > 2 else None
         h, w = graph.shapes[source][1:3]
         if pad_node:
             pad = (pad_node.attributes["paddings"][1][0], pad_node.attributes["paddings"][2][0])
@@ -134,12 +134,16 @@ def _read_node(graph: Graph, node: Node, folded_pads: dict[str, Node]) -> Operat
         kind = "depthwise" if node.op == "depthwise_conv2d" else "pointwise" if layer.pointwise else "convolution"
         return Operation(kind, (source,), node.output, (layer,))
     if node.op == "transposed_conv2d":
-        weights = _widened(graph, node.inputs[1])
-        bias = _widened(graph, node.inputs[2]) if len(node.inputs) > 2 else np.zeros(weights.shape[0], np.float32)
+        weights = graph.constants[node.inputs[1]]
+        bias = (
+            _widened(graph.constants[node.inputs[2]])
+            if len(node.inputs) > 2
+            else np.zeros(weights.shape[0], np.float32)
+        )
         if weights.shape[1:3] != a["strides"] or weights.shape[1] != weights.shape[2]:
             raise _unsupported(node, "the kernel is not its stride")
         size = weights.shape[1]
-        spread = np.ascontiguousarray(weights.transpose(1, 2, 0, 3).reshape(-1, 1, 1, weights.shape[3]))
+        spread = weights.transpose(1, 2, 0, 3).reshape(-1, 1, 1, weights.shape[3])
         layer = Layer(spread, np.tile(bias, size * size), a["activation"])
         return Operation("upsample", node.inputs[:1], node.output, (layer,), {"block": size})
     if node.op == "average_pool" and _is_mean(graph, node):
@@ -154,8 +158,9 @@ def _is_mean(graph: Graph, node: Node) -> bool:
     return whole and a["activation"] == "none" and (a["padding"] == "valid" or a["strides"] == a["window"])
 
 
-def _widened(graph: Graph, name: str) -> Floats:
-    return np.ascontiguousarray(graph.constants[name], dtype=np.float32)
+def _widened(constant: npt.NDArray[Any]) -> Floats:
+    """The float32 form. Weights are widened only while they are packed, or loading would take twice the memory."""
+    return np.ascontiguousarray(constant, dtype=np.float32)
 
 
 # --- 2. fold -------------------------------------------------------------------------------------------------------
@@ -414,7 +419,9 @@ class _Writer:
         return -1 if name is None else self._read_blocked(name)
 
     def _dense(self, layer: Layer) -> Any:
-        return self.engine.dense(layer.weights, layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad)
+        return self.engine.dense(
+            _widened(layer.weights), layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad
+        )
 
     # operations, by kind
 
@@ -445,7 +452,7 @@ class _Writer:
 
     def _depthwise(self, layer: Layer) -> Any:
         return self.engine.depthwise(
-            layer.weights, layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad
+            _widened(layer.weights), layer.bias, layer.activation, layer.stride, layer.dilation, layer.pad
         )
 
     def _chain(self, op: Operation) -> None:
