@@ -41,11 +41,13 @@ from ..results import Mask, Pose, Segmentation
 __all__ = [
     "MediaPipeChain",
     "StreamState",
+    "blazepose_file",
     "estimate",
     "load_blazepose",
     "load_selfie",
     "segment",
     "segment_step",
+    "selfie_file",
     "step",
 ]
 
@@ -89,6 +91,29 @@ class StreamState:
     max_people: int
 
 
+def blazepose_file(detector: Graph, landmarks: Graph) -> bytes:
+    """The two networks as the .task file that MediaPipe's PoseLandmarker takes.
+
+    Raises `ModelFileError` if one is not the published network with all its outputs.
+    """
+    _check("pose detector", detector, (1, 224, 224, 3), ((1, 2254, 12), (1, 2254, 1)))
+    _check("pose landmark network", landmarks, (1, 256, 256, 3), LANDMARK_SHAPES)
+    # the detector takes [-1, 1], the landmark network [0, 1]; both are told as (value - mean) / deviation of 0 … 255
+    return _bundle(
+        {
+            "pose_detector.tflite": _with_normalisation(detector, 127.5, 127.5),
+            "pose_landmarks_detector.tflite": _with_normalisation(landmarks, 0.0, 255.0),
+        }
+    )
+
+
+def selfie_file(graph: Graph) -> bytes:
+    """The network as the file that MediaPipe's ImageSegmenter takes; raises `ModelFileError` if it is another."""
+    shape = graph.input_shapes[0]
+    _check("selfie segmentation network", graph, (1, *shape[1:3], 3), ((1, *shape[1:3], 1),))
+    return _with_normalisation(graph, 0.0, 255.0)
+
+
 def load_blazepose(
     detector: Graph,
     landmarks: Graph,
@@ -111,16 +136,8 @@ def load_blazepose(
         RuntimeUnavailableError: MediaPipe is not installed, too old, or does not work here.
         InferenceError: it refuses the networks.
     """
-    _check("pose detector", detector, (1, 224, 224, 3), ((1, 2254, 12), (1, 2254, 1)))
-    _check("pose landmark network", landmarks, (1, 256, 256, 3), LANDMARK_SHAPES)
+    bundle = blazepose_file(detector, landmarks)
     vision, base_options = _tasks()
-    # the detector takes [-1, 1], the landmark network [0, 1]; both are told as (value - mean) / deviation of 0 … 255
-    bundle = _bundle(
-        {
-            "pose_detector.tflite": _with_normalisation(detector, 127.5, 127.5),
-            "pose_landmarks_detector.tflite": _with_normalisation(landmarks, 0.0, 255.0),
-        }
-    )
 
     def create(video: bool, max_people: int) -> _Held:
         options = vision.PoseLandmarkerOptions(
@@ -143,10 +160,8 @@ def load_selfie(graph: Graph) -> MediaPipeChain:
 
     Raises what `load_blazepose` raises.
     """
-    shape = graph.input_shapes[0]
-    _check("selfie segmentation network", graph, (1, *shape[1:3], 3), ((1, *shape[1:3], 1),))
+    model = selfie_file(graph)
     vision, base_options = _tasks()
-    model = _with_normalisation(graph, 0.0, 255.0)
 
     def create(video: bool, max_people: int) -> _Held:
         options = vision.ImageSegmenterOptions(
