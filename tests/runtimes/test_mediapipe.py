@@ -173,7 +173,7 @@ def test_any_picture_will_do(blazepose: mediapipe.MediaPipeChain, shared_data: P
 
 
 def test_wrong_networks_are_refused(graph_of: Graphs) -> None:
-    """MediaPipe takes any, and dies of them later."""
+    """MediaPipe itself takes any."""
     detector, landmarks = graph_of("pose_detection"), graph_of("pose_landmark_lite")
     for pair in ((landmarks, landmarks), (detector, detector), (detector, landmarks.keep_outputs([0, 1, 3, 4, 2]))):
         with pytest.raises(ModelFileError, match="is not the published"):

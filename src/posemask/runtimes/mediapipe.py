@@ -12,7 +12,7 @@ What differs from the library's own chains, because Tasks decides it:
 * A person's own score stays inside: `Pose.score` is the highest presence among the keypoints, `Pose.roi` is None.
 * A mask has the size of the image.
 * MediaPipe's library reports usage to Google (it looks up play.googleapis.com soon after the first pictures), and no
-  option stops it. That is why nothing here chooses it by itself.
+  option that we know of stops it. That is why nothing here chooses it by itself.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ def _next(chain: MediaPipeChain, state: StreamState | None, image: Picture, time
 
 
 def _check(what: str, graph: Graph, shape: Shape, outputs: tuple[Shape, ...]) -> None:
-    """MediaPipe itself crashes where the shapes are others than it knows."""
+    """MediaPipe would take any network here and only fail, or find nobody, later."""
     if graph.input_shapes != (shape,) or graph.output_shapes != outputs:
         raise ModelFileError(f"{graph} is not the published {what}")
 
