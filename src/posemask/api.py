@@ -96,8 +96,7 @@ class PoseDetector(_Stream):
         if image is None:
             self.reset()
             return []
-        if isinstance(max_poses, bool) or not isinstance(max_poses, int) or max_poses < 1:
-            raise InputError(f"max_poses must be an integer of at least 1, got {max_poses!r}")
+        _people("max_poses", max_poses)
         poses: list[Pose] = self._run(image, timestamp, bgr, max_people=max_poses, flip_horizontal=flip_horizontal)
         return poses
 
@@ -240,14 +239,19 @@ def create_segmenter(
     """A segmenter of people.
 
     Args:
-        model: ``"selfie_segmentation"`` for people within two metres, or ``"bodypix"`` for many people and parts.
+        model: ``"selfie_segmentation"`` for people within two metres, ``"blazepose"`` for exact masks, parts and poses
+            of some people, or ``"bodypix"`` for many people and parts.
         model_url: another file for the network: a path or an http(s) address of a TFLite file or of a TensorFlow.js
-            ``model.json``.
+            ``model.json``. BlazePose has two networks, see ``detector_model_url`` and ``landmark_model_url``.
         runtime, device, threads: as in `create_detector`.
         **options: of Selfie Segmentation:
 
             - ``model_type``: ``"general"`` (256 x 256, the default) or ``"landscape"`` (144 x 256, faster);
             - ``smooth_segmentation``: in a stream, filter the masks over time (default False, as in MediaPipe).
+
+            Of BlazePose: those of `create_detector` but ``enable_segmentation``, and
+
+            - ``max_poses``: how many people to look for at most (default 1).
 
             Of BodyPix:
 
@@ -267,6 +271,10 @@ def create_segmenter(
         raise InputError(
             f"{model} has no option {', '.join(map(repr, sorted(unknown)))}; it takes {', '.join(_SEGMENTERS[model])}"
         )
+    if model == "blazepose":
+        if model_url is not None:
+            raise InputError("blazepose has two networks: give detector_model_url or landmark_model_url, not model_url")
+        return _blazepose_segmenter(runtime=runtime, device=device, threads=threads, **options)
     place = {"model_url": model_url, "runtime": cast(Any, runtime), "device": _device(device), "threads": threads}
     if model == "bodypix":
         from .models import bodypix
@@ -323,8 +331,31 @@ def _mediapipe_segmenter(model_type: str, model_url: str | os.PathLike[str] | No
     return Segmenter(estimate, selfie.only_one_mask(partial(mediapipe.segment_step, chain)))
 
 
+def _blazepose_segmenter(*, max_poses: int = 1, **options: Any) -> Segmenter:
+    from .models import pose_segments
+
+    _people("max_poses", max_poses)
+    detector = create_detector("blazepose", enable_segmentation=True, **options)
+    return Segmenter(
+        partial(pose_segments.estimate, detector._estimate, max_people=max_poses),
+        partial(pose_segments.step, detector._step, max_people=max_poses),
+    )
+
+
 _SEGMENTERS = {
     "selfie_segmentation": ("model_type", "smooth_segmentation"),
+    "blazepose": (
+        "model_type",
+        "max_poses",
+        "enable_smoothing",
+        "smooth_segmentation",
+        "min_detection_confidence",
+        "min_presence_confidence",
+        "search",
+        "tracker",
+        "detector_model_url",
+        "landmark_model_url",
+    ),
     "bodypix": ("architecture", "output_stride", "multiplier", "quant_bytes"),
 }
 
@@ -336,6 +367,11 @@ def _device(name: str) -> str:
 def _choice(name: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+def _people(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
 def _probability(name: str, value: float) -> None:

@@ -116,6 +116,7 @@ OUTPUTS_WITHOUT_MASK = (0, 1, 3, 4)
 MOST_PER_VIEW = 10  # people that the detector may find in one view
 SAME_REGION = 0.5  # intersection over union above which the detector found somebody who is followed already
 SAME_PERSON = 0.5  # keypoint similarity above which two regions show one person
+SAME_NEXT_REGION = 0.85  # the same for the intersection over union of the regions that follow from them
 # A stream's thorough search looks at so many views a frame, one after the other, and verifies at most so many people.
 ROLLING_VIEWS, ROLLING_CANDIDATES = 2, 1
 
@@ -435,7 +436,10 @@ def _distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> 
     if len(seen) < 2:
         return seen
     keypoints = np.concatenate([landmarks.xyz[seen, :, :2], landmarks.visibility[seen, :, None]], axis=-1)
-    return seen[distinct(keypoint_similarity(keypoints, keypoints), SAME_PERSON)]
+    regions = _squares(next_roi(landmarks.auxiliary_xy[seen]))
+    stays = distinct(keypoint_similarity(keypoints, keypoints), SAME_PERSON)
+    # Where hardly a keypoint is visible, only the regions can be compared.
+    return seen[stays & distinct(box_similarity(regions, regions), SAME_NEXT_REGION)]
 
 
 def _carry(
@@ -470,30 +474,27 @@ def _select(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
     return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
-def _separate(masks: npt.NDArray[np.float32], affine: Floats, landmarks: Landmarks) -> npt.NDArray[np.float32]:
-    """Masks, each in its own crop, that do not overlap: a pixel belongs to the person most likely to own it."""
-    separated = masks.copy()
-    bodies = [
-        (np.float32(xyz[:, :2]), np.float32(world)) for xyz, world in zip(landmarks.xyz, landmarks.world, strict=True)
-    ]
-    for i in range(len(masks)):
-        others = []
-        for j in range(len(masks)):
-            if j != i:
-                crop_from_other = compose_affine(invert_affine(affine[i]), affine[j])
-                others.append((j, pixels.paste(masks[j], crop_from_other, masks[i].shape)))
-        disputed = np.flatnonzero((masks[i] > 0.05) & (np.max([other for _, other in others], axis=0) > 0.05))
-        if not len(disputed):
-            continue
-        v, u = np.divmod(disputed, masks.shape[2])
-        points = np.float32(np.stack([u, v], axis=1) @ affine[i][:, :2].T + affine[i][:, 2])
-        separated[i].flat[disputed] = share_pixels(
-            masks[i].flat[disputed],
-            np.stack([other.flat[disputed] for _, other in others]),
-            body_distance(points, *bodies[i]),
-            np.stack([body_distance(points, *bodies[j]) for j, _ in others]),
-        )
-    return separated
+def _separate(
+    masks: npt.NDArray[np.float32], affine: Floats, landmarks: Landmarks, size_hw: tuple[int, int]
+) -> tuple[npt.NDArray[np.float32], Floats]:
+    """Masks that do not overlap, and where they lie: a pixel belongs to the person most likely to own it.
+
+    Masks that meet are resampled to the pixels of the image, where alone it can be said that no pixel has two owners.
+    """
+    in_image = np.stack([pixels.paste(mask, to_image, size_hw) for mask, to_image in zip(masks, affine, strict=True)])
+    if np.sort(in_image, axis=0)[-2].max() <= 0.05:
+        return masks, affine
+    side = np.arange(masks.shape[1], dtype=np.float32)
+    crop = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    distances = np.empty_like(in_image)
+    for i, (xyz, world) in enumerate(zip(landmarks.xyz, landmarks.world, strict=True)):
+        points = (crop @ affine[i][:, :2].T + affine[i][:, 2]).astype(np.float32)
+        hidden = np.maximum(landmarks.presence[i] - landmarks.visibility[i], 0)
+        body = [np.asarray(part, np.float32) for part in (xyz[:, :2], world, hidden)]
+        distance = body_distance(points, *body).reshape(masks[i].shape)
+        distances[i] = pixels.paste(distance, affine[i], size_hw, border="replicate")
+    sizes = landmarks.roi[:, 2].astype(np.float32)
+    return share_pixels(in_image, distances, sizes), np.broadcast_to(np.eye(2, 3), (len(masks), 2, 3))
 
 
 def _poses(
@@ -507,7 +508,7 @@ def _poses(
     height, width = image.shape[:2]
     affine = image_from_crop(landmarks.roi, MODEL_TYPES["full"].crop_size)
     if masks is not None and len(masks) > 1:
-        masks = _separate(masks, affine, landmarks)
+        masks, affine = _separate(masks, affine, landmarks, (height, width))
     xyz, world, roi = landmarks.xyz, landmarks.world, landmarks.roi
     if flip_horizontal:
         affine = mirror_x(affine, width)

@@ -171,6 +171,7 @@ TORSO = 1
 HIPS_WIDER = 1.35  # than half the distance of the hip joints is the torso's radius at its lower end
 OUTSIDE = 10.0  # metres; more than any depth, so that a pixel inside a bone never goes to one that it is outside of
 NEARER = 0.1  # metres of gap for a metre of depth: of two limbs that a pixel is beside, the nearer one takes it
+HIDDEN = 2.0
 TINY = 1e-6
 
 
@@ -179,6 +180,7 @@ class _Tables:
     """`BONES` as arrays of one namespace and device; B bones."""
 
     points: Array  # (3 B, 33): starts, ends, fronts
+    ends: Array  # (B, 33): the mean of the keypoints that a bone hangs on
     limbs: Array  # (2, E) keypoints that limbs join
     sides: Array  # (1, 33): from the right to the left
     radius: Array  # (2, B)
@@ -189,6 +191,12 @@ class _Tables:
     is_torso: Array  # (B,) bool
     widths: Array  # (2, 33): half of what the torso's radius is at its start and at its end
     labels: Array  # (2, B) front, back
+
+
+def _share(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Weights without their signs that add up to 1."""
+    sizes: npt.NDArray[np.float32] = np.abs(weights) / np.abs(weights).sum()
+    return sizes
 
 
 @functools.lru_cache(maxsize=8)
@@ -205,6 +213,7 @@ def _tables(namespace: Any, device: Any) -> _Tables:
     first_of_body = BLAZEPOSE.index("left_shoulder")
     tables = {
         "points": np.stack([row(getattr(bone, name)) for name in ("start", "end", "front") for bone in BONES]),
+        "ends": np.stack([_share(row(bone.start)) + _share(row(bone.end)) for bone in BONES]) / 2,
         "limbs": np.array([edge for edge in BLAZEPOSE.edges if min(edge) >= first_of_body]).T,
         "sides": row({"left_shoulder": 1, "right_shoulder": -1, "left_hip": 1, "right_hip": -1})[None],
         "radius": column("radius").T,
@@ -392,13 +401,21 @@ def label_points(points: Array, xy: Array, world: Array) -> Array:
     return _label(points, _body(xy, world))
 
 
-def body_distance(points: Array, xy: Array, world: Array) -> Array:
+def body_distance(points: Array, xy: Array, world: Array, hidden: Array) -> Array:
     """(N,) float32: how far pixels are from the nearest bone, in radii of that bone: below 1 inside the body.
 
-    Arguments as for `label_points`.
+    Bones that are hidden count as further away, by up to `HIDDEN` radii: where somebody stands behind somebody else,
+    the keypoints go on, but the pixels are the other's.
+
+    Args:
+        points, xy, world: as for `label_points`.
+        hidden: (33,) float32 in [0, 1], how likely a keypoint lies in the picture and is not seen.
     """
     xp = array_namespace(points)
-    return xp.sqrt(xp.min(_places(points, _body(xy, world)).distance2, axis=0))
+    tables = _tables(xp, getattr(points, "device", None))
+    hidden = xp.matmul(tables.ends, hidden)
+    at = _places(points, _body(xy, world))
+    return xp.min(xp.sqrt(at.distance2) + (HIDDEN * hidden)[:, None], axis=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from array_api_compat import array_namespace
 
 from ..bodies import COCO_FROM_BLAZEPOSE
 from ..results import Array
@@ -140,23 +141,29 @@ def track(
     return state, ids
 
 
-CLAIM_FALL = 4.0  # how fast a claim falls with the distance from a body's bones, per radius
+# How fast a claim falls with the distance from a body's bones, per radius: inside the body, and outside of it.
+CLAIM_FALLS = (1.0, 4.0)
+CLAIM_OF_SIZE = 4  # power of the size: who is larger is nearer, and hides who is behind
 
 
-def share_pixels(own: Array, others: Array, own_distance: Array, others_distance: Array) -> Array:
-    """A person's probabilities, made small where another's claim is larger: of all masks at most one is above 0.5.
+def share_pixels(masks: Array, distances: Array, sizes: Array) -> Array:
+    """The masks of P people in the same pixels, made small where another's claim is larger.
 
-    A claim is the mask's probability, falling with the distance from the body's bones (`parts.body_distance`): where
-    two masks are both sure, as they are where people touch, the nearer body has the pixel.
+    A claim is the mask's probability, falling with the distance from the body's bones (`parts.body_distance`) and
+    rising with the person's size: where two masks are both sure, as they are where people touch, the body that the
+    pixel lies in has it, and of two such bodies the one that is nearer to the camera. At most one of the results is
+    above 0.5.
 
     Args:
-        own: (N,) probabilities of this person.
-        others: (M, N) probabilities of the others at the same pixels.
-        own_distance, others_distance: (N,) and (M, N) distances from the bodies, in radii of their bones.
-
-    Returns:
-        (N,) probabilities.
+        masks: (P, ...) probabilities, P >= 2.
+        distances: (P, ...) distances from the bodies, in radii of their bones.
+        sizes: (P,) of the people in pixels.
     """
-    claim = own * np.exp(-CLAIM_FALL * own_distance)
-    largest = (others * np.exp(-CLAIM_FALL * others_distance)).max(axis=0)
-    return own * claim / np.maximum(claim + largest, 1e-30)
+    xp = array_namespace(masks)
+    inside = xp.clip(distances, None, 1.0)
+    nearness = xp.reshape((sizes / xp.max(sizes)) ** CLAIM_OF_SIZE, (-1, *([1] * (masks.ndim - 1))))
+    claims = masks * nearness * xp.exp(-CLAIM_FALLS[0] * inside - CLAIM_FALLS[1] * (distances - inside))
+    ordered = xp.sort(claims, axis=0)
+    largest, second = ordered[-1], ordered[-2]
+    rival = xp.where(claims >= largest, second, largest)
+    return masks * claims / xp.clip(claims + rival, 1e-30, None)
