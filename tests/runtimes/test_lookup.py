@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import importlib.metadata
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,3 +150,23 @@ def test_a_broken_installation_is_described(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_default_threads_are_few() -> None:
     assert 1 <= runtimes.default_threads() <= 4
+
+
+@pytest.mark.parametrize("use", ["runtimes.load(graph, runtime='openvino')", "runtimes.describe()"])
+def test_openvino_reports_nothing(use: str, tmp_path: Path) -> None:
+    """Its import would send an event to a server; see `posemask.runtimes.telemetry`."""
+    pytest.importorskip("openvino_telemetry")
+    script = tmp_path / "use.py"
+    script.write_text(
+        "import sys\n"
+        "from posemask import runtimes\n"
+        "from posemask.networks.graph import Node, make_graph\n"
+        "graph = make_graph([Node('relu', ('x',), 'y', {})], {}, {'x': (1, 2, 2, 1)}, ['y'])\n"
+        f"{use}\n"
+        "assert 'openvino' in sys.modules\n"
+        "assert not any(name.startswith('openvino_telemetry') for name in sys.modules)\n"
+        "import openvino.tools.ovc.telemetry_stub as stub, openvino.tools.ovc as ovc\n"
+        "assert type(ovc.telemetry).__module__ == stub.__name__\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import InputError, ModelFileError, RuntimeUnavailableError
 from ..networks.graph import Graph
 from .network import Network
+from .telemetry import no_telemetry
 
 __all__ = ["RUNTIMES", "Network", "RuntimeInfo", "RuntimeName", "available", "default_threads", "describe", "load"]
 
@@ -128,7 +129,8 @@ def _describe(name: str, distribution: str, module: str) -> RuntimeInfo:
         todo = f"pip install {distribution}" if name == "litert" else f'pip install "posemask[{name}]"'
         return RuntimeInfo(name=name, version=None, problem=f"not installed: {todo}")
     try:
-        importlib.import_module(module)
+        with no_telemetry():
+            importlib.import_module(module)
     except Exception as error:  # a broken installation may raise anything while it is imported
         return RuntimeInfo(name=name, version=version, problem=f"cannot be imported: {error}")
     return RuntimeInfo(name=name, version=version, problem=None)

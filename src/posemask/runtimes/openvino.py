@@ -8,6 +8,7 @@ from ..errors import InferenceError, RuntimeUnavailableError
 from ..networks.graph import Graph
 from ..networks.write_onnx import write_onnx
 from .network import Array, Network, check_input, check_threads, input_shape
+from .telemetry import no_telemetry
 
 __all__ = ["load"]
 
@@ -19,7 +20,8 @@ def load(graph: Graph, *, threads: int = 1) -> Network:
     """
     shape, threads = input_shape(graph), check_threads(threads)
     try:
-        import openvino
+        with no_telemetry():
+            import openvino
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"OpenVINO cannot be imported ({error}): pip install posemask[openvino]"
