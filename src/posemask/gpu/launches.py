@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..networks.graph import Shape
 from .pack import columns, in_order, pack, rows, rows_of_picture
-from .plan import Block, Dense, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
+from .plan import Block, Dense, Plain, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
 from .tiling import PROCESSORS, BlockShape, best_tiling, up
 
 __all__ = ["Count", "Launch", "Value", "launch_of"]
@@ -95,6 +95,8 @@ def launch_of(
             return _refine(step, shapes, batch)
         case Upsample():
             return _upsample(step, shapes)
+        case Plain(op="depth_to_space") if shapes[step.output][2] % 8 == 0:
+            return _spread(step, shapes)
         case _:
             return None
 
@@ -451,6 +453,20 @@ def _tower(step: Tower, shapes: Shapes) -> Launch:
         step.output,
         shapes[step.output],
         float_output=True,
+    )
+
+
+def _spread(step: Plain, shapes: Shapes) -> Launch:
+    h, w, c = shapes[step.output]
+    return Launch(
+        "spread",
+        {"H": h, "W": w, "C": c, "BLOCK": step.attributes["block"]},
+        256,
+        0,
+        lambda frames: (-(-frames * h * w * (c // 8) // 256), 1, 1),
+        (Value(step.inputs[0]), Value(step.output), Count()),
+        step.output,
+        shapes[step.output],
     )
 
 

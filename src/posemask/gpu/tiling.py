@@ -23,6 +23,7 @@ SHARED_BYTES = 227 << 10
 REGISTERS = 65536
 MOST_ONE, LEAST_MANY = 4, 64  # batches for which measurements with 1 and with 512 pictures hold
 MOST_ACCUMULATORS = 128  # of a thread
+LARGEST_E = 1 << 17  # bytes of the expanded tile: its rows' places have 12 bits
 OTHER_REGISTERS = 90  # what a thread needs besides
 
 
@@ -165,10 +166,11 @@ def _tiling(
         + up(frames * eh * ew * chunk * 2, 128)
         + pixel_tiles * 16 * chunk * 2 * (chunks if s.gate else 1)
     )
+    shared += row_tiles * 16 * 2 if expanded else 0
     shared += 4 * (chunks * chunk + s.squeezed) if s.gate else 0
     if split > 1 and s.project:
         shared = max(shared, accumulators * threads * 4)
-    if shared > SHARED_BYTES:
+    if shared > SHARED_BYTES or frames * eh * ew * chunk * 2 >= LARGEST_E:
         return None
     per_processor = min(
         SHARED_BYTES // (shared + 1024), REGISTERS // (threads * min(up(accumulators + OTHER_REGISTERS, 8), 255)), 4

@@ -33,9 +33,11 @@ constexpr int PICTURE_H = 2 * EH + 1, PICTURE_W = 2 * EW + 2;  // stem: pixels (
 constexpr int X_BYTES = STEM ? PICTURE_H * PICTURE_W * 8 : EXPAND ? ROW_TILES * 16 * X_STRIDE : 0;
 constexpr int E_BYTES = FRAMES * EH * EW * CHUNK * 2;
 constexpr int PIXELS = FRAMES * TH * TW, PIXEL_TILES = (PIXELS + 15) / 16;
+static_assert(E_BYTES < 1 << 17, "a place in E has 12 bits");
 constexpr int D_BYTES = PIXEL_TILES * 16 * CHUNK * 2;
 constexpr int X_AT = 0, E_AT = (X_BYTES + 127) / 128 * 128, D_AT = E_AT + (E_BYTES + 127) / 128 * 128;
-constexpr int GATE_AT = D_AT + D_BYTES * (GATE ? CHUNKS : 1);  // float sums[CE], float squeezed[SQUEEZED]
+constexpr int PLACES_AT = D_AT + D_BYTES * (GATE ? CHUNKS : 1);  // places[ROW_TILES * 16], where a row of x lies in E
+constexpr int GATE_AT = PLACES_AT + (EXPANDED ? ROW_TILES * 16 * 2 : 0);  // float sums[CE], float squeezed[SQUEEZED]
 constexpr int WARPS_M = WARPS / WARPS_N;
 constexpr int TILES = (COUT + 7) / 8 / WARPS_N;               // 8-column tiles of a warp
 constexpr int MINE = (PIXEL_TILES + WARPS_M - 1) / WARPS_M;   // 16-row tiles of a warp
@@ -43,6 +45,9 @@ constexpr int MINE = (PIXEL_TILES + WARPS_M - 1) / WARPS_M;   // 16-row tiles of
 DEVICE int e_at(int frame, int y, int x, int group) {
     return ((frame * EH + y) * EW + x) * (CHUNK * 2) + ((group ^ (x * GROUPS / 8)) & (GROUPS - 1)) * 16;
 }
+// A row's place in E in 16 bits: its pixel's offset in units of 32 bytes, whether it lies in the map (else it is a row of
+// zeros), and the permutation of its groups.
+constexpr int NOWHERE = 0xffff, IN_MAP = 4;
 DEVICE int d_at(int row, int group) {
     return row * (CHUNK * 2) + ((group ^ (row * GROUPS / 8)) & (GROUPS - 1)) * 16;
 }
@@ -64,6 +69,15 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
     const int map_y = WHOLE && EXPANDED ? 0 : tile_y * STRIDE - PAD_T, map_x = WHOLE && EXPANDED ? 0 : tile_x * STRIDE - PAD_L;
     constexpr int E_Y = WHOLE && EXPANDED ? PAD_T : 0, E_X = WHOLE && EXPANDED ? PAD_L : 0;
 
+    half_bits* const places = (half_bits*)(shared + PLACES_AT);
+    if (EXPANDED)
+        for (int row = thread; row < ROW_TILES * 16; row += THREADS) {
+            const int f = row / (ROWS_Y * ROWS_X), y = row / ROWS_X % ROWS_Y, px = row % ROWS_X, ex = E_X + px;
+            const bool inside = WHOLE || (map_y + y >= 0 && map_y + y < H && map_x + px >= 0 && map_x + px < W);
+            const bool held = row < ROWS && E_Y + y < EH && ex < EW;
+            const int pixel = ((f * EH + E_Y + y) * EW + ex) * (CHUNK / 16);
+            places[row] = held ? pixel << 3 | (inside ? IN_MAP : 0) | (ex * GROUPS / 8 & (GROUPS - 1)) : NOWHERE;
+        }
     if (WHOLE && EXPANDED)
         for (int i = thread; i < E_BYTES / 16; i += THREADS) ((uint4*)es)[i] = make_uint4(0, 0, 0, 0);
     if (STEM) {
@@ -135,21 +149,18 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
                 for (int m = 0; m < MB; m++)
 #pragma unroll
                     for (int side = 0; side < 2; side++) {
-                        const int row = (first + m) * 16 + g + side * 8;
-                        if (row >= ROWS) continue;
-                        const int f = row / (ROWS_Y * ROWS_X), y = row / ROWS_X % ROWS_Y, px = row % ROWS_X;
-                        if (E_Y + y >= EH || E_X + px >= EW) continue;
-                        const bool inside = WHOLE || (map_y + y >= 0 && map_y + y < H && map_x + px >= 0 && map_x + px < W);
+                        if (MB > 1 && first + m >= ROW_TILES) break;
+                        const int place = places[(first + m) * 16 + g + side * 8];
+                        if (place == NOWHERE) continue;
                         unsigned v[GROUPS];
 #pragma unroll
-                        for (int t = 0; t < GROUPS; t++) {
-                            const float a = activate<ACT_EXPAND>(e[m][t][side * 2]), b = activate<ACT_EXPAND>(e[m][t][side * 2 + 1]);
-                            v[t] = inside ? half2_pack(a, b) : 0u;
-                        }
+                        for (int t = 0; t < GROUPS; t++)
+                            v[t] = place & IN_MAP ? pack_active<ACT_EXPAND>(e[m][t][side * 2], e[m][t][side * 2 + 1]) : 0u;
+                        unsigned char* const pixel = es + (place >> 3) * 32;
                         if (GROUPS == 4)
-                            *(uint4*)(es + e_at(f, E_Y + y, E_X + px, q)) = make_uint4(v[0], v[1], v[2], v[3]);
+                            *(uint4*)(pixel + ((q ^ place) & 3) * 16) = make_uint4(v[0], v[1], v[2], v[3]);
                         else
-                            *(uint2*)(es + e_at(f, E_Y + y, E_X + px, q / 2) + q % 2 * 8) = make_uint2(v[0], v[1]);
+                            *(uint2*)(pixel + ((q / 2 ^ place) & 1) * 16 + q % 2 * 8) = make_uint2(v[0], v[1]);
                     }
             }
         } else {

@@ -108,6 +108,13 @@ DEVICE unsigned activate2(unsigned pair) {
     return half2_pack(activate<ACTIVATION>(low), activate<ACTIVATION>(high));
 }
 
+// Two numbers, rounded to half and activated; what is only a clip is clipped after rounding, two at a time.
+template <int ACTIVATION>
+DEVICE unsigned pack_active(float low, float high) {
+    if (ACTIVATION == NONE || ACTIVATION == RELU || ACTIVATION == RELU6) return activate2<ACTIVATION>(half2_pack(low, high));
+    return half2_pack(activate<ACTIVATION>(low), activate<ACTIVATION>(high));
+}
+
 // Matrix products read their left rows in the order in which memory holds them, 8 (or 4) channels to a lane, instead of
 // the order in the matrix unit's books; the weights are packed to match (gpu/pack.py). In a group of 32 channels, lane
 // q of a row's four lanes owns channels 8q ... 8q + 7; in a last group of 16, channels 4q ... 4q + 3.
