@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posemask.bodies import BLAZEPOSE, NO_PART, PARTS
-from posemask.numbers.parts import BONES, label_mask, label_points
+from posemask.numbers.parts import BONES, HIDDEN, body_distance, label_mask, label_points
 
 PIXELS_PER_METRE = 300.0
 CENTER = np.array([400.0, 420.0])
@@ -195,6 +195,20 @@ def test_masks_of_any_size(shape: tuple[int, int]) -> None:
         labels = label_mask(np.full(shape, value, np.float32), affine, seen(world), world)
         assert labels.shape == shape
         assert (labels == NO_PART).all() == (value == 0)
+
+
+def test_body_distance_is_in_radii_and_hidden_bones_are_further() -> None:
+    world = body()
+    xy, nothing_hidden, all_hidden = seen(world), np.zeros(33, np.float32), np.ones(33, np.float32)
+    knee_to_ankle = (xy[BLAZEPOSE.index("left_knee")] + xy[BLAZEPOSE.index("left_ankle")]) / 2
+    radius = np.mean(next(bone.radius for bone in BONES if "left_lower_leg_front" in bone.labels)) * PIXELS_PER_METRE
+    points = (knee_to_ankle + np.array([[0, 0], [radius, 0], [3 * radius, 0]])).astype(np.float32)
+    np.testing.assert_allclose(body_distance(points, xy, world, nothing_hidden), [0, 1, 3], atol=0.1)
+    np.testing.assert_allclose(
+        body_distance(points, xy, world, all_hidden),
+        body_distance(points, xy, world, nothing_hidden) + HIDDEN,
+        atol=1e-5,
+    )
 
 
 def test_inputs_are_not_written_to() -> None:

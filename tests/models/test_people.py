@@ -1,0 +1,213 @@
+"""Several people with the real networks: pictures against MediaPipe with five poses, streams, masks, parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import posemask
+from posemask.bodies import BLAZEPOSE, NO_PART
+from posemask.errors import InputError
+from posemask.models import blazepose, pose_segments
+
+STANDING = "groundtruth/pennfudan/public/PNGImages/FudanPed00062.png"
+FRIENDS = "groundtruth/tfjs_bodypix/three_people.jpg"
+Read = Callable[[str], np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def model() -> blazepose.BlazePose:
+    return blazepose.load("full", segmentation=True, runtime="litert", threads=1)
+
+
+@pytest.fixture(scope="module")
+def thorough() -> blazepose.BlazePose:
+    return blazepose.load("lite", search="thorough", runtime="litert", threads=2)
+
+
+def same_person(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two sets of keypoints (33, 2) lie within a tenth of the person's size."""
+    return bool(np.linalg.norm(a - b, axis=1).mean() < 0.1 * np.ptp(b, axis=0).max())
+
+
+def test_everybody_whom_mediapipe_finds_is_found(model: Any, picture: Read, golden: Callable[[str], Any]) -> None:
+    for name, case in golden("multi.json").items():
+        poses = blazepose.estimate(model, picture(name), max_people=5)
+        for expected in case["poses"]:
+            target = np.array(expected["xyz"])[:, :2]
+            assert any(same_person(pose.xy, target) for pose in poses), name
+        if not case["poses"]:
+            assert not poses, name
+
+
+def test_thorough_search_finds_more_and_invents_nobody(thorough: Any, model: Any, picture: Read) -> None:
+    name = "groundtruth/pennfudan/public/PNGImages/FudanPed00022.png"
+    fast = blazepose.estimate(model, picture(name), max_people=10)
+    more = blazepose.estimate(thorough, picture(name), max_people=10)
+    assert len(more) > len(fast)
+    for pose in fast:
+        assert any(same_person(other.xy, pose.xy) for other in more)
+    assert blazepose.estimate(thorough, picture("skimage:coffee"), max_people=10) == []
+
+
+@pytest.mark.parametrize("name", [STANDING, FRIENDS])
+def test_masks_do_not_overlap(model: Any, picture: Read, name: str) -> None:
+    image = picture(name)
+    poses = blazepose.estimate(model, image, max_people=5)
+    assert len(poses) >= 2
+    masks = np.stack([np.asarray(pose.segmentation.mask) > 0.5 for pose in poses if pose.segmentation])
+    assert masks.sum(axis=0).max() == 1
+    for pose, mask in zip(poses, masks, strict=True):
+        x, y = pose.xy[BLAZEPOSE.index("nose")].round().astype(int)
+        assert mask[y, x]
+        assert np.count_nonzero(mask) > 0.02 * mask.size
+
+
+def without_the_right_one(image: np.ndarray) -> np.ndarray:
+    """The picture of two people standing, the second painted over with what is between them."""
+    half = image.copy()
+    half[:, 285:] = image[:, 285:286]
+    return half
+
+
+def moving(image: np.ndarray, frames: int, step: int) -> list[np.ndarray]:
+    """The picture, walking to the right."""
+    return [np.roll(image, step * i, axis=1) for i in range(frames)]
+
+
+def test_ids_stay_with_people_of_a_stream(model: Any, picture: Read) -> None:
+    state, last = None, {}
+    for i, image in enumerate(moving(picture(STANDING), 6, 4)):
+        state, poses = blazepose.step(model, state, image, i / 10, max_people=3)
+        assert len(poses) == 2
+        places = {pose.id: float(pose.xy[:, 0].mean()) for pose in poses}
+        if last:
+            assert places.keys() == last.keys()
+            assert all(0 < places[i] - last[i] < 12 for i in places)
+        last = places
+    assert sorted(last) == [1, 2]
+
+
+def test_people_enter_and_leave_a_stream(model: Any, picture: Read) -> None:
+    image = picture(STANDING)
+    half = without_the_right_one(image)
+    state, counts = None, []
+    for i, frame in enumerate([half, half, image, image, half, half, half, image]):
+        state, poses = blazepose.step(model, state, frame, i / 10, max_people=2)
+        counts.append((len(poses), sorted(pose.id for pose in poses)))  # type: ignore[type-var]
+    assert counts[0] == counts[1] == counts[6] == (1, [1])  # the network may see who has left for one more frame
+    assert counts[3] == counts[7] == (2, [1, 2])  # who comes back within a second is known
+
+
+def test_one_person_of_a_stream_is_filtered_apart_from_the_others(model: Any, picture: Read) -> None:
+    """With and without a second person beside them, somebody's keypoints are the same."""
+    image = picture(STANDING)
+    half = without_the_right_one(image)
+    together, alone = None, None
+    for i in range(4):
+        together, both = blazepose.step(model, together, image, i / 10, max_people=2)
+        alone, (one,) = blazepose.step(model, alone, half, i / 10, max_people=2)
+    assert min(np.abs(pose.xy - one.xy).mean() for pose in both) < 3
+
+
+def test_rolling_search_is_bounded_and_finds_people(thorough: Any, picture: Read) -> None:
+    image = picture("groundtruth/pennfudan/public/PNGImages/FudanPed00022.png")
+    looks = []
+
+    def counted(tensor: Any) -> Any:
+        looks.append(1)
+        return thorough.detector(tensor)
+
+    model = blazepose.BlazePose(detector=counted, landmarker=thorough.landmarker, segmentation=False, search="thorough")
+    state, most, seen = None, 0, 0
+    for i in range(45):
+        looks.clear()
+        state, poses = blazepose.step(model, state, image, i / 10, max_people=6)
+        most, seen = max(most, len(looks)), max(seen, len(poses))
+    assert most <= 1 + blazepose.ROLLING_VIEWS + 4 * blazepose.ROLLING_CANDIDATES
+    assert seen > len(blazepose.estimate(blazepose.load("lite", runtime="litert"), image, max_people=6))
+
+
+def test_options_are_checked() -> None:
+    for options in ({"search": "deep"}, {"tracker": "face"}):
+        with pytest.raises(InputError, match=next(iter(options))):
+            blazepose.load("full", **options)  # type: ignore[arg-type]
+
+
+# --- BlazePose as a segmenter --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> posemask.Segmenter:
+    return posemask.create_segmenter("blazepose", max_poses=3, runtime="litert", threads=1)
+
+
+def test_people_and_parts(segmenter: posemask.Segmenter, picture: Read) -> None:
+    people = segmenter.segment_people(picture(FRIENDS), multi_segmentation=True, segment_body_parts=True)
+    assert len(people) == 3
+    for person in people:
+        assert person.part_labels is not None
+        assert person.pose is not None
+        np.testing.assert_array_equal(person.part_labels != NO_PART, np.asarray(person.mask) > 0.5)
+        for side in ("left", "right"):
+            x, y = person.pose.xy[BLAZEPOSE.index(f"{side}_ear")].round().astype(int)
+            if 0 <= y < person.part_labels.shape[0] and person.part_labels[y, x] != NO_PART:
+                assert person.label_of(person.part_labels[y, x]) == f"{side}_face"
+    (everybody,) = segmenter.segment_people(picture(FRIENDS), segment_body_parts=True)
+    together = np.minimum.reduce([person.part_labels for person in people])
+    np.testing.assert_array_equal(everybody.part_labels, together)
+
+
+def test_parts_of_the_mirrored_picture(segmenter: posemask.Segmenter, picture: Read) -> None:
+    image = picture("groundtruth/tfjs_pose/pose.jpg")
+    (straight,) = segmenter.segment_people(image, segment_body_parts=True)
+    (mirrored,) = segmenter.segment_people(image, segment_body_parts=True, flip_horizontal=True)
+    assert straight.part_labels is not None
+    assert np.mean(straight.part_labels[:, ::-1] == mirrored.part_labels) > 0.999
+
+
+def test_without_parts_and_without_people(segmenter: posemask.Segmenter, picture: Read) -> None:
+    (person,) = segmenter.segment_people(picture("groundtruth/tfjs_pose/pose.jpg"))
+    assert person.part_labels is None
+    assert segmenter.segment_people(picture("skimage:coffee"), segment_body_parts=True) == []
+
+
+def test_hands_of_the_annotated_picture_have_their_sides(segmenter: posemask.Segmenter, shared_data: Path) -> None:
+    """Left and right as another model saw them (LIP: 14 left arm, 15 right arm; only hands are visible as arms)."""
+    from PIL import Image
+
+    folder = shared_data / "groundtruth/schp_single"
+    lip = np.asarray(Image.open(folder / "demo_lip.png"))
+    (person,) = segmenter.segment_people(folder / "demo.jpg", segment_body_parts=True)
+    labels = person.part_labels
+    assert labels is not None
+    for value, side in ((14, "left"), (15, "right")):
+        inside = labels[(lip == value) & (labels != NO_PART)]
+        sides = [person.label_of(int(part)).split("_")[0] for part in inside]
+        assert np.mean(np.array(sides) == side) > 0.8
+
+
+def test_labels_of_a_stream_are_steady(model: Any, shared_data: Path) -> None:
+    """Of the pixels that are the person's in two frames running, few change their part."""
+    state, last, shares = None, None, []
+    with posemask.read_video(shared_data / "groundtruth/tfjs_pose/pose_1.mp4") as video:
+        for frame in video:
+            if frame.index >= 15:
+                break
+            state, (pose,) = blazepose.step(model, state, frame.image, frame.time)
+            labels = pose_segments.part_labels(pose)
+            if last is not None:
+                both = (labels != NO_PART) & (last != NO_PART)
+                shares.append(np.mean(labels[both] != last[both]))
+            last = labels
+    assert np.mean(shares) < 0.06
+
+
+@pytest.mark.parametrize("options", [{"max_poses": 0}, {"model_url": "x.tflite"}, {"architecture": "ResNet50"}])
+def test_options_of_the_segmenter(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        posemask.create_segmenter("blazepose", **options)
