@@ -19,6 +19,17 @@ inline T clamp(T value, T low, T high) {
     return value > high ? high : value;
 }
 
+// Ask for a cache line that will be read soon. Any address will do.
+inline void prefetch(std::uintptr_t address) {
+#if defined(__GNUC__)
+    __builtin_prefetch(reinterpret_cast<const void*>(address));
+#elif defined(POSEMASK_SSE2)
+    _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
+#else
+    (void)address;
+#endif
+}
+
 // floor() that is vectorised everywhere; |value| < 2^31.
 inline std::int32_t floor_to_int(float value) {
     const std::int32_t whole = static_cast<std::int32_t>(value);
