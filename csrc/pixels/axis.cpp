@@ -16,7 +16,9 @@ Axis linear_axis(int size, int new_size) {
         const float far = static_cast<float>(position - first);
         axis.first.push_back(first);
         axis.weights.push_back(size == 1 ? 1.0f : 1.0f - far);
-        if (size > 1) axis.weights.push_back(far);
+        if (size > 1) {
+            axis.weights.push_back(far);
+        }
     }
     return axis;
 }

@@ -14,8 +14,8 @@ struct Axis {
     AxisTaps taps() const { return {count, first.data(), weights.data()}; }
 };
 
-// Both grids cover the same stretch (pixel centres at + 0.5). Linear: between the two nearest pixels, the edge repeated. Area: the
-// mean over what a pixel of the result covers; where the axis is enlarged, linear.
+// Both grids cover the same stretch (pixel centres at + 0.5). Linear: between the two nearest pixels, the edge
+// repeated. Area: the mean over what a pixel of the result covers; where the axis is enlarged, linear.
 Axis make_axis(int size, int new_size, bool area);
 
 }  // namespace posemask

@@ -6,8 +6,8 @@ namespace posemask::POSEMASK_LEVEL {
 void blend(Plane<const std::uint8_t> foreground, Plane<const std::uint8_t> background, Plane<const std::uint8_t> alpha,
            Plane<std::uint8_t> out) {
     for (int y = 0; y < out.height; y++) {
-        blend_row(foreground.data + y * foreground.stride, background.data + y * background.stride, alpha.data + y * alpha.stride,
-                  out.width, out.data + y * out.stride);
+        blend_row(foreground.data + y * foreground.stride, background.data + y * background.stride,
+                  alpha.data + y * alpha.stride, out.width, out.data + y * out.stride);
     }
 }
 

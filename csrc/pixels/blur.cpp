@@ -1,13 +1,15 @@
 // Gaussian blur in one pass down the picture, for blurs far wider than a pixel.
 //
-// The picture is averaged over cells of factor x factor pixels, the cells are convolved with a small Gaussian, and what comes out is
-// interpolated linearly. Averaging over f pixels adds a variance of (f^2 - 1) / 12, interpolating between cells f^2 / 6 + 1 / 12 on
-// average, f^2 / 4 together: the small Gaussian has sigma_cells^2 = (sigma / f)^2 - 1 / 4. plan_blur() chooses f.
+// The picture is averaged over cells of factor x factor pixels, the cells are convolved with a small Gaussian, and what
+// comes out is interpolated linearly. Averaging over f pixels adds a variance of (f^2 - 1) / 12, interpolating between
+// cells f^2 / 6 + 1 / 12 on average, f^2 / 4 together: the small Gaussian has sigma_cells^2 = (sigma / f)^2 - 1 / 4.
+// plan_blur() chooses f.
 //
-// Rows flow: a row of cells is summed up, convolved across and kept in a ring; as soon as the ring holds the rows that a convolution
-// down needs, it gives a row of blurred cells; two of those give factor rows of the picture. So a picture is read from memory once,
-// and may be written over while it is read. The blurred cells reach one beyond the picture on every side, for the interpolation at
-// its rim. Beyond the picture lie black cells, or cells of nothing but the picture's edge ("replicate").
+// Rows flow: a row of cells is summed up, convolved across and kept in a ring; as soon as the ring holds the rows that
+// a convolution down needs, it gives a row of blurred cells; two of those give factor rows of the picture. So a picture
+// is read from memory once, and may be written over while it is read. The blurred cells reach one beyond the picture on
+// every side, for the interpolation at its rim. Beyond the picture lie black cells, or cells of nothing but the
+// picture's edge ("replicate").
 //
 // 8-bit pictures are computed in 16-bit whole numbers with 6 bits of fraction; each step rounds to 1/64 of a level.
 #include <type_traits>
@@ -38,17 +40,21 @@ void add_four(const Pair<Value> (&four)[4], int values, Value* __restrict sums) 
     const Value w0 = four[0].weight, w1 = four[1].weight, w2 = four[2].weight, w3 = four[3].weight;
     for (int i = 0; i < values; i++) {
         const Value before = First ? Value{0} : sums[i];
-        sums[i] = static_cast<Value>(before + scaled(static_cast<Value>(a0[i] + b0[i]), w0) + scaled(static_cast<Value>(a1[i] + b1[i]), w1) +
-                                     scaled(static_cast<Value>(a2[i] + b2[i]), w2) + scaled(static_cast<Value>(a3[i] + b3[i]), w3));
+        sums[i] = static_cast<Value>(
+            before + scaled(static_cast<Value>(a0[i] + b0[i]), w0) + scaled(static_cast<Value>(a1[i] + b1[i]), w1) +
+            scaled(static_cast<Value>(a2[i] + b2[i]), w2) + scaled(static_cast<Value>(a3[i] + b3[i]), w3));
     }
 }
 
-// The pairs in their order, four at a time to spare the sums' ways to memory; the last four are filled up with weights of 0.
+// The pairs in their order, four at a time to spare the sums' ways to memory; the last four are filled up with weights
+// of 0.
 template <class Value>
 void convolve(const Pair<Value>* pairs, int count, int values, Value* sums) {
     for (int p = 0; p < count; p += 4) {
         Pair<Value> four[4];
-        for (int i = 0; i < 4; i++) four[i] = p + i < count ? pairs[p + i] : Pair<Value>{0, pairs[p].a, pairs[p].b};
+        for (int i = 0; i < 4; i++) {
+            four[i] = p + i < count ? pairs[p + i] : Pair<Value>{0, pairs[p].a, pairs[p].b};
+        }
         if (p == 0) {
             add_four<true>(four, values, sums);
         } else {
@@ -71,7 +77,8 @@ struct Arena {
     }
 };
 
-// What the pixels of a picture become: the sums over a cell's rows, what is convolved, and the cells that are interpolated.
+// What the pixels of a picture become: the sums over a cell's rows, what is convolved, and the cells that are
+// interpolated.
 template <class T, bool Weighted>
 struct Types {
     using Sum = float;
@@ -108,7 +115,9 @@ inline Fixed mean_of(std::int32_t sum, Fixed) {
 
 inline void to_pixels(const Fixed* cells, int count, std::uint8_t* pixels) {
     constexpr int half = 1 << (kFractionBits - 1);
-    for (int i = 0; i < count; i++) pixels[i] = static_cast<std::uint8_t>((cells[i] + half) >> kFractionBits);
+    for (int i = 0; i < count; i++) {
+        pixels[i] = static_cast<std::uint8_t>((cells[i] + half) >> kFractionBits);
+    }
 }
 inline void to_pixels(const float* cells, int count, float* pixels) {
     std::memcpy(pixels, cells, sizeof(float) * static_cast<std::size_t>(count));
@@ -117,11 +126,15 @@ inline void to_pixels(const float* cells, int count, float* pixels) {
 // upper + (lower - upper) * weight / 2^15
 inline void between(const Fixed* upper, const Fixed* lower, int weight, int count, Fixed* out) {
     const Fixed share = static_cast<Fixed>(weight);
-    for (int i = 0; i < count; i++) out[i] = static_cast<Fixed>(upper[i] + scaled(static_cast<Fixed>(lower[i] - upper[i]), share));
+    for (int i = 0; i < count; i++) {
+        out[i] = static_cast<Fixed>(upper[i] + scaled(static_cast<Fixed>(lower[i] - upper[i]), share));
+    }
 }
 inline void between(const float* upper, const float* lower, int weight, int count, float* out) {
     const float share = static_cast<float>(weight) * (1.0f / 32768.0f);
-    for (int i = 0; i < count; i++) out[i] = upper[i] + (lower[i] - upper[i]) * share;
+    for (int i = 0; i < count; i++) {
+        out[i] = upper[i] + (lower[i] - upper[i]) * share;
+    }
 }
 
 // The rows of a blurred picture of C channels, from the top down.
@@ -135,7 +148,8 @@ class BlurredRows {
     static constexpr int K = Weighted ? C + 1 : C;
 
    public:
-    BlurredRows(Plane<const T> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, Border border, Arena& arena)
+    BlurredRows(Plane<const T> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, Border border,
+                Arena& arena)
         : image_(image),
           alpha_(alpha),
           weight_of_clear_(side == Side::foreground ? kLeastWeight : 255.0f + kLeastWeight),
@@ -157,14 +171,18 @@ class BlurredRows {
         black_ = arena.take<Value>(across_ * K + kPadding);
         std::memset(black_, 0, sizeof(Value) * static_cast<std::size_t>(across_ * K));
         column_ = arena.take<Value>(across_ * K + kPadding);
-        for (Cell*& line : lines_) line = arena.take<Cell>(across_ * C + kPadding);
+        for (Cell*& line : lines_) {
+            line = arena.take<Cell>(across_ * C + kPadding);
+        }
         level_ = arena.take<Cell>(across_ * C + kPadding);
     }
 
     // Row y into `out`, which has room for kPadding + 3 * kMaxBlurFactor values more than the picture is wide.
     void row(int y, T* out) {
         const int factor = plan_.factor, position = 2 * y + 1 - factor, first = floor_divide(position, 2 * factor);
-        if (factor == 1) return to_pixels(line(y) + C, image_.width * C, out);
+        if (factor == 1) {
+            return to_pixels(line(y) + C, image_.width * C, out);
+        }
         const Cell *upper = line(first), *lower = line(first + 1);
         between(upper, lower, (position - first * 2 * factor) * 32768 / (2 * factor), across_ * C, level_);
         stretch_.run(level_, image_.width * C, out);
@@ -174,7 +192,9 @@ class BlurredRows {
     // A row of blurred cells, from -1 to height_; the last two are kept.
     const Cell* line(int row) {
         const int slot = (row + 1) % 2;
-        if (held_[slot] == row) return lines_[slot];
+        if (held_[slot] == row) {
+            return lines_[slot];
+        }
         held_[slot] = row;
         if constexpr (Weighted) {
             convolve_down(row, column_);
@@ -189,20 +209,26 @@ class BlurredRows {
     void divide(const Value* column, Cell* cells) const {
         for (int i = 0; i < across_; i++) {
             const float scale = (1 << kFractionBits) / column[K * i + C];
-            for (int c = 0; c < C; c++) cells[C * i + c] = static_cast<Cell>(column[K * i + c] * scale + 0.5f);
+            for (int c = 0; c < C; c++) {
+                cells[C * i + c] = static_cast<Cell>(column[K * i + c] * scale + 0.5f);
+            }
         }
     }
 
     Value* ring_row(int row) const { return ring_ + static_cast<std::size_t>((row + 1) % ring_rows_) * across_ * K; }
 
     void convolve_down(int row, Value* out) {
-        for (; next_ <= row + plan_.radius && next_ <= last_; next_++) convolve_across(next_);
+        for (; next_ <= row + plan_.radius && next_ <= last_; next_++) {
+            convolve_across(next_);
+        }
         const auto at = [this](int place) {
             const int nearest = clamp(place, first_, last_);
             return nearest == place || replicate_ ? ring_row(nearest) : black_;
         };
         Pair<Value> pairs[kMaxBlurRadius + 1];
-        for (int step = 0; step <= plan_.radius; step++) pairs[step] = {weights_[step], at(row - step), at(row + step)};
+        for (int step = 0; step <= plan_.radius; step++) {
+            pairs[step] = {weights_[step], at(row - step), at(row + step)};
+        }
         convolve(pairs, plan_.radius + 1, across_ * K, out);
     }
 
@@ -217,7 +243,9 @@ class BlurredRows {
         }
         const Value* centre = inner - K;
         Pair<Value> pairs[kMaxBlurRadius + 1];
-        for (int step = 0; step <= plan_.radius; step++) pairs[step] = {weights_[step], centre - step * K, centre + step * K};
+        for (int step = 0; step <= plan_.radius; step++) {
+            pairs[step] = {weights_[step], centre - step * K, centre + step * K};
+        }
         convolve(pairs, plan_.radius + 1, across_ * K, ring_row(row));
     }
 
@@ -229,7 +257,9 @@ class BlurredRows {
         for (int i = 0; i < width_; i++) {
             for (int c = 0; c < K; c++) {
                 Total total = 0;
-                for (int x = 0; x < Factor; x++) total += sum_at(i * Factor + x, c);
+                for (int x = 0; x < Factor; x++) {
+                    total += sum_at(i * Factor + x, c);
+                }
                 cells[i * K + c] = mean_of<Factor * Factor>(total, Value{});
             }
         }
@@ -249,11 +279,15 @@ class BlurredRows {
         std::memset(sums_, 0, sizeof(Sum) * static_cast<std::size_t>(padded * K));
         for (int i = 0; i < plan_.factor; i++) {
             const int place = row * plan_.factor + i, y = clamp(place, 0, image_.height - 1);
-            if (y != place && !replicate_) break;
+            if (y != place && !replicate_) {
+                break;
+            }
             add_row(image_.data + y * image_.stride, Weighted ? alpha_.data + y * alpha_.stride : nullptr);
         }
         for (int x = image_.width; replicate_ && x < padded; x++) {
-            for (int c = 0; c < K; c++) sum_at(x, c) = sum_at(image_.width - 1, c);
+            for (int c = 0; c < K; c++) {
+                sum_at(x, c) = sum_at(image_.width - 1, c);
+            }
         }
     }
 
@@ -267,17 +301,23 @@ class BlurredRows {
                 for (int i = 0; i < C * count; i++) {
                     sums_[C * x + i] += weight_of(opaque[i]) * static_cast<float>(row[C * x + i]);
                 }
-                for (int i = 0; i < count; i++) total_weights_[x + i] += weight_of(alpha[x + i]);
+                for (int i = 0; i < count; i++) {
+                    total_weights_[x + i] += weight_of(alpha[x + i]);
+                }
             }
         } else {
-            for (int i = 0; i < image_.width * C; i++) sums_[i] = static_cast<Sum>(sums_[i] + row[i]);
+            for (int i = 0; i < image_.width * C; i++) {
+                sums_[i] = static_cast<Sum>(sums_[i] + row[i]);
+            }
         }
     }
 
     // Sum of channel c in column x; the weights are the last channel, and lie behind the others.
     Sum& sum_at(int x, int c) const { return c < C ? sums_[x * C + c] : total_weights_[x]; }
 
-    float weight_of(std::uint8_t alpha) const { return weight_of_clear_ + weight_per_alpha_ * static_cast<float>(alpha); }
+    float weight_of(std::uint8_t alpha) const {
+        return weight_of_clear_ + weight_per_alpha_ * static_cast<float>(alpha);
+    }
 
     // What a pixel of the other side weighs: almost nothing, but deep inside it there must be something.
     static constexpr float kLeastWeight = 1.0f / 64;
@@ -309,14 +349,15 @@ void blur(Plane<const T> image, const BlurPlan& plan, Border border, void* scrat
 }
 
 template <bool Weighted>
-void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, void* scratch,
-                   Plane<std::uint8_t> out) {
+void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan,
+                   void* scratch, Plane<std::uint8_t> out) {
     Arena arena(scratch);
     std::uint8_t* blurred = arena.take<std::uint8_t>(image.width * 3 + kPadding + 3 * kMaxBlurFactor);
     BlurredRows<std::uint8_t, 3, Weighted> rows(image, alpha, side, plan, Border::replicate, arena);
     for (int y = 0; y < image.height; y++) {
         rows.row(y, blurred);
-        blend_row(image.data + y * image.stride, blurred, alpha.data + y * alpha.stride, image.width, out.data + y * out.stride);
+        blend_row(image.data + y * image.stride, blurred, alpha.data + y * alpha.stride, image.width,
+                  out.data + y * out.stride);
     }
 }
 
@@ -330,7 +371,9 @@ std::size_t blur_scratch(int width, const BlurPlan& plan) {
     arena.take<float>((width + plan.factor) * 4 + kPadding);
     arena.take<float>((cells + 2 * plan.radius) * 4 + kPadding);
     arena.take<float>((2 * plan.radius + 1) * cells * 4 + kPadding);
-    for (int i = 0; i < 5; i++) arena.take<float>(cells * 4 + kPadding);
+    for (int i = 0; i < 5; i++) {
+        arena.take<float>(cells * 4 + kPadding);
+    }
     return arena.used;
 }
 
@@ -347,8 +390,8 @@ void blur_f32(Plane<const float> plane, const BlurPlan& plan, Border border, voi
     blur<float, 1>(plane, plan, border, scratch, out);
 }
 
-void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan, void* scratch,
-                   Plane<std::uint8_t> out) {
+void blend_blurred(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan,
+                   void* scratch, Plane<std::uint8_t> out) {
     if (side == Side::both) {
         blend_blurred<false>(image, alpha, side, plan, scratch, out);
     } else {

@@ -12,7 +12,9 @@ BlurPlan plan_blur(double sigma) {
 
     BlurPlan plan = {};
     plan.factor = 1;
-    while (2 * plan.factor <= kMaxBlurFactor && sigma >= 2 * plan.factor * least_cells) plan.factor *= 2;
+    while (2 * plan.factor <= kMaxBlurFactor && sigma >= 2 * plan.factor * least_cells) {
+        plan.factor *= 2;
+    }
     const double cells = sigma / plan.factor;
     const double left = plan.factor == 1 ? sigma : std::sqrt(cells * cells - 0.25);  // blur.cpp says why
     plan.radius = static_cast<int>(std::ceil(reach * left));
@@ -25,7 +27,9 @@ BlurPlan plan_blur(double sigma) {
     for (int i = plan.radius; i >= 0; i--) {
         plan.weights[i] = static_cast<float>(weights[i] / sum);
         plan.fixed_weights[i] = static_cast<std::int16_t>(std::lround(weights[i] / sum * (1 << 15)));
-        if (i > 0) centre -= plan.fixed_weights[i];
+        if (i > 0) {
+            centre -= plan.fixed_weights[i];
+        }
     }
     plan.fixed_weights[0] = static_cast<std::int16_t>(centre);  // a flat picture stays as it is
     return plan;

@@ -1,11 +1,11 @@
 // The reference's picture sampling: OpenCV 4's warpPerspective for uint8 and INTER_LINEAR.
 //
-// Source coordinates are rounded to 1/32 pixel, ties to even. A tap's weight is the product of two whole numbers out of 32, so a
-// value is (sum of weight * tap + 512) >> 10: what OpenCV's 15-bit table gives, whose weights are all multiples of 32 (the one that
-// does not fit 15 bits, 32768, is split in a way that cannot be seen in the result).
+// Source coordinates are rounded to 1/32 pixel, ties to even. A tap's weight is the product of two whole numbers out of
+// 32, so a value is (sum of weight * tap + 512) >> 10: what OpenCV's 15-bit table gives, whose weights are all
+// multiples of 32 (the one that does not fit 15 bits, 32768, is split in a way that cannot be seen in the result).
 //
-// Borders need no branches. A tap k of coordinate X (in 1/32) weighs max(0, 32 - |X - 32k|); the two taps read are clamped into the
-// picture and those that were moved weigh nothing. "replicate" first clamps X itself.
+// Borders need no branches. A tap k of coordinate X (in 1/32) weighs max(0, 32 - |X - 32k|); the two taps read are
+// clamped into the picture and those that were moved weigh nothing. "replicate" first clamps X itself.
 #include <cmath>
 
 #include "rows.h"
@@ -17,9 +17,9 @@ constexpr int kChunk = 64;
 
 // Where the four taps of each pixel of a chunk lie and what they weigh.
 struct Taps {
-    std::int32_t row[kChunk];      // upper row; the lower one is the next
-    std::int32_t offset[kChunk];   // first of 8 readable bytes in a row
-    std::int32_t shift[kChunk];    // bits from there to the left tap, non-zero only at the right end of a row
+    std::int32_t row[kChunk];        // upper row; the lower one is the next
+    std::int32_t offset[kChunk];     // first of 8 readable bytes in a row
+    std::int32_t shift[kChunk];      // bits from there to the left tap, non-zero only at the right end of a row
     std::uint32_t weight_x[kChunk];  // left | right << 8
     std::uint32_t weight_y[kChunk];  // upper | lower << 16
 };
@@ -88,18 +88,22 @@ inline __m128i load_quad(const Plane<const std::uint8_t>& image, const Taps& tap
     return _mm_set_epi64x(static_cast<long long>(lower), static_cast<long long>(upper));
 }
 
-// Two pixels at a time. `out` has room for one byte more than 3 * count; taps beyond count (if count is odd) must be readable.
+// Two pixels at a time. `out` has room for one byte more than 3 * count; taps beyond count (if count is odd) must be
+// readable.
 inline void blend_taps(const Plane<const std::uint8_t>& image, const Taps& taps, int count, std::uint8_t* out) {
     // r00 r01 r10 r11, then g, then b: one multiplication across, one down.
-    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 3, 8, 11, 1, 4, 9, 12, 2, 5, 10, 13, -1, -1, -1, -1));
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 3, 8, 11, 1, 4, 9, 12, 2, 5, 10, 13, -1, -1, -1, -1));
     const __m256i spread_x = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1,  //
                                               4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5, 4, 5);
     const __m256i spread_y = _mm256_setr_epi8(0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3,  //
                                               4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
     const __m256i half = _mm256_set1_epi32(512);
-    const __m256i pack = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+    const __m256i pack =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
     for (int i = 0; i < count; i += 2) {
-        const __m256i quads = _mm256_inserti128_si256(_mm256_castsi128_si256(load_quad(image, taps, i)), load_quad(image, taps, i + 1), 1);
+        const __m256i quads = _mm256_inserti128_si256(_mm256_castsi128_si256(load_quad(image, taps, i)),
+                                                      load_quad(image, taps, i + 1), 1);
         long long weights;
         std::memcpy(&weights, taps.weight_x + i, sizeof weights);
         const __m256i across = _mm256_shuffle_epi8(_mm256_set1_epi64x(weights), spread_x);
@@ -123,7 +127,8 @@ inline void blend_taps(const Plane<const std::uint8_t>& image, const Taps& taps,
         const int left = static_cast<int>(taps.weight_x[i] & 255), right = static_cast<int>(taps.weight_x[i] >> 8);
         const int above = static_cast<int>(taps.weight_y[i] & 255), below = static_cast<int>(taps.weight_y[i] >> 16);
         for (int c = 0; c < 3; c++) {
-            const int sum = above * (left * upper[c] + right * upper[c + 3]) + below * (left * lower[c] + right * lower[c + 3]);
+            const int sum =
+                above * (left * upper[c] + right * upper[c + 3]) + below * (left * lower[c] + right * lower[c + 3]);
             out[3 * i + c] = static_cast<std::uint8_t>((sum + 512) >> 10);
         }
     }
@@ -131,11 +136,13 @@ inline void blend_taps(const Plane<const std::uint8_t>& image, const Taps& taps,
 
 #endif
 
-// A frame that was just decoded, or comes from a camera, is in no near cache, and across a turned crop the processor sees no pattern.
-// The same taps some rows of the crop further on: a guess that is good enough.
+// A frame that was just decoded, or comes from a camera, is in no near cache, and across a turned crop the processor
+// sees no pattern. The same taps some rows of the crop further on: a guess that is good enough.
 inline void prefetch_ahead(const Plane<const std::uint8_t>& image, const Taps& taps, int count, std::ptrdiff_t ahead) {
     const std::uintptr_t origin = reinterpret_cast<std::uintptr_t>(image.data) + static_cast<std::uintptr_t>(ahead);
-    for (int i = 0; i < count; i++) prefetch(origin + static_cast<std::uintptr_t>(taps.row[i] * image.stride + taps.offset[i]));
+    for (int i = 0; i < count; i++) {
+        prefetch(origin + static_cast<std::uintptr_t>(taps.row[i] * image.stride + taps.offset[i]));
+    }
 }
 
 inline void store(const std::uint8_t* bytes, int count, float, float, std::uint8_t* out) {
@@ -143,16 +150,21 @@ inline void store(const std::uint8_t* bytes, int count, float, float, std::uint8
 }
 
 inline void store(const std::uint8_t* bytes, int count, float scale, float offset, float* out) {
-    for (int i = 0; i < count; i++) out[i] = static_cast<float>(bytes[i]) * scale + offset;
+    for (int i = 0; i < count; i++) {
+        out[i] = static_cast<float>(bytes[i]) * scale + offset;
+    }
 }
 
 template <class T>
-void crop(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset, Plane<T> out) {
+void crop(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset,
+          Plane<T> out) {
     // OpenCV adds up coordinates from the left end of blocks; the last bit of the sum depends on where they begin.
     const int block_height = out.height < 16 ? out.height : 16;
     const int block_width = 1024 / block_height < out.width ? 1024 / block_height : out.width;
     constexpr int kRowsAhead = 4;
-    const auto step = [&](double pixels) { return std::abs(pixels) < 1e4 ? static_cast<std::ptrdiff_t>(pixels * kRowsAhead) : 0; };
+    const auto step = [&](double pixels) {
+        return std::abs(pixels) < 1e4 ? static_cast<std::ptrdiff_t>(pixels * kRowsAhead) : 0;
+    };
     const std::ptrdiff_t ahead = step(matrix[4]) * image.stride + 3 * step(matrix[1]);
     Taps taps = {};
     std::uint8_t bytes[3 * kChunk + 4];
@@ -162,7 +174,9 @@ void crop(Plane<const std::uint8_t> image, const double matrix[9], Border border
             const Line line = {matrix[0] * block + matrix[1] * y + matrix[2],
                                matrix[3] * block + matrix[4] * y + matrix[5],
                                matrix[6] * block + matrix[7] * y + matrix[8],
-                               matrix[0], matrix[3], matrix[6]};
+                               matrix[0],
+                               matrix[3],
+                               matrix[6]};
             const int end = block + block_width < out.width ? block + block_width : out.width;
             for (int x = block; x < end; x += kChunk) {
                 const int count = x + kChunk < end ? kChunk : end - x;
@@ -181,7 +195,8 @@ void crop_u8(Plane<const std::uint8_t> image, const double matrix[9], Border bor
     crop(image, matrix, border, 1.0f, 0.0f, out);
 }
 
-void crop_f32(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset, Plane<float> out) {
+void crop_f32(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset,
+              Plane<float> out) {
     crop(image, matrix, border, scale, offset, out);
 }
 

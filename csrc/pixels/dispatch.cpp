@@ -37,7 +37,9 @@ Registers cpuid(unsigned leaf) {
 #if defined(_MSC_VER)
     int words[4];
     __cpuid(words, 0);
-    if (static_cast<unsigned>(words[0]) < leaf) return r;
+    if (static_cast<unsigned>(words[0]) < leaf) {
+        return r;
+    }
     __cpuidex(words, static_cast<int>(leaf), 0);
     r = {static_cast<unsigned>(words[0]), static_cast<unsigned>(words[1]), static_cast<unsigned>(words[2]),
          static_cast<unsigned>(words[3])};
@@ -52,7 +54,9 @@ bool all(unsigned word, unsigned bits) { return (word & bits) == bits; }
 // Whether the system saves these registers when it changes threads.
 bool system_saves(unsigned states) {
     constexpr unsigned osxsave = 1u << 27;
-    if (!all(cpuid(1).ecx, osxsave)) return false;
+    if (!all(cpuid(1).ecx, osxsave)) {
+        return false;
+    }
 #if defined(_MSC_VER)
     const unsigned saved = static_cast<unsigned>(_xgetbv(0));
 #else
@@ -63,7 +67,8 @@ bool system_saves(unsigned states) {
 }
 
 bool has_avx2() {
-    constexpr unsigned sse_and_avx = 0x06, fma = 1u << 12, f16c = 1u << 29, bmi1 = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
+    constexpr unsigned sse_and_avx = 0x06, fma = 1u << 12, f16c = 1u << 29, bmi1 = 1u << 3, avx2 = 1u << 5,
+                       bmi2 = 1u << 8;
     return system_saves(sse_and_avx) && all(cpuid(1).ecx, fma | f16c) && all(cpuid(7).ebx, bmi1 | avx2 | bmi2);
 }
 
@@ -77,8 +82,12 @@ bool has_avx512() {
 std::vector<const Kernels*> find_tables() {
     std::vector<const Kernels*> tables = {&portable::kernels};
 #if defined(POSEMASK_X86_LEVELS)
-    if (has_avx2()) tables.push_back(&avx2::kernels);
-    if (has_avx512()) tables.push_back(&avx512::kernels);
+    if (has_avx2()) {
+        tables.push_back(&avx2::kernels);
+    }
+    if (has_avx512()) {
+        tables.push_back(&avx512::kernels);
+    }
 #endif
     return tables;
 }
@@ -99,7 +108,9 @@ const Kernels& kernels() { return *selected().load(std::memory_order_relaxed); }
 
 std::vector<std::string> available_levels() {
     std::vector<std::string> names;
-    for (const Kernels* table : tables()) names.emplace_back(table->name);
+    for (const Kernels* table : tables()) {
+        names.emplace_back(table->name);
+    }
     return names;
 }
 

@@ -1,7 +1,7 @@
 // Thick lines with round ends, smooth at their rims. A disc is a line of no length.
 //
-// A pixel is covered by radius + 1/2 minus its centre's distance from the line, between nothing and all (or what a line thinner than a
-// pixel covers). The distance is computed in double: a line may reach far beyond the picture.
+// A pixel is covered by radius + 1/2 minus its centre's distance from the line, between nothing and all (or what a line
+// thinner than a pixel covers). The distance is computed in double: a line may reach far beyond the picture.
 #include <cmath>
 
 #include "rows.h"
@@ -13,7 +13,9 @@ constexpr int kRun = 64;
 
 void draw_line(Plane<std::uint8_t> image, const float ends[4], const std::uint8_t color[3], float width) {
     const double x0 = ends[0], y0 = ends[1], dx = ends[2] - x0, dy = ends[3] - y0;
-    if (!std::isfinite(dx) || !std::isfinite(dy) || !(width > 0) || !std::isfinite(width)) return;
+    if (!std::isfinite(dx) || !std::isfinite(dy) || !(width > 0) || !std::isfinite(width)) {
+        return;
+    }
     const double length2 = dx * dx + dy * dy, inverse = length2 > 0 ? 1 / length2 : 0, length = std::sqrt(length2);
     const double reach = 0.5 * width + 0.5, most = width < 1 ? width : 1;
     const double top = (dy < 0 ? y0 + dy : y0) - reach, bottom = (dy < 0 ? y0 : y0 + dy) + reach;
@@ -41,7 +43,9 @@ void draw_line(Plane<std::uint8_t> image, const float ends[4], const std::uint8_
             }
             to_bytes(covered, count, alpha);
             thrice(alpha, count, alphas);
-            for (int i = 0; i < count; i++) std::memcpy(colors + 3 * i, color, 3);
+            for (int i = 0; i < count; i++) {
+                std::memcpy(colors + 3 * i, color, 3);
+            }
             std::uint8_t* pixels = image.data + y * image.stride + 3 * x;
             mix(colors, pixels, alphas, 3 * count, pixels);
         }
@@ -50,8 +54,11 @@ void draw_line(Plane<std::uint8_t> image, const float ends[4], const std::uint8_
 
 }  // namespace
 
-void draw_lines(Plane<std::uint8_t> image, const float* xyxy, const std::uint8_t* colors, const float* widths, int count) {
-    for (int i = 0; i < count; i++) draw_line(image, xyxy + 4 * i, colors + 3 * i, widths[i]);
+void draw_lines(Plane<std::uint8_t> image, const float* xyxy, const std::uint8_t* colors, const float* widths,
+                int count) {
+    for (int i = 0; i < count; i++) {
+        draw_line(image, xyxy + 4 * i, colors + 3 * i, widths[i]);
+    }
 }
 
 }  // namespace posemask::POSEMASK_LEVEL

@@ -1,6 +1,7 @@
 // What a kernel is: a function on plain pointers, with no Python and no allocation.
 //
-// All kernels of one instruction set stand in one table; dispatch.h hands out the table of the widest one that the machine has.
+// All kernels of one instruction set stand in one table; dispatch.h hands out the table of the widest one that the
+// machine has.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -18,11 +19,13 @@ struct Plane {
 enum class Border { zero, replicate };
 
 // What of a picture is blurred: all of it, or what its alpha calls background or foreground. A side's blur is
-// blur(weight * picture) / blur(weight) with the weight 255 - alpha or alpha, so that nothing of the other side is in it.
+// blur(weight * picture) / blur(weight) with the weight 255 - alpha or alpha, so that nothing of the other side is in
+// it.
 enum class Side { both, background, foreground };
 
-// A Gaussian blur: cells of factor x factor pixels (1, 2, 4, 8 or 16), then 2 * radius + 1 taps. weights[i] is that of each of the two
-// taps i cells away, for i = 0 half of the centre's; all taps sum to 1. fixed_weights are the same in 1/32768.
+// A Gaussian blur: cells of factor x factor pixels (1, 2, 4, 8 or 16), then 2 * radius + 1 taps. weights[i] is that of
+// each of the two taps i cells away, for i = 0 half of the centre's; all taps sum to 1. fixed_weights are the same in
+// 1/32768.
 constexpr int kMaxBlurFactor = 16, kMaxBlurRadius = 64;
 struct BlurPlan {
     int factor, radius;
@@ -37,7 +40,8 @@ struct AxisTaps {
     const float* weights;
 };
 
-// A heat map (height, width, count) of `count` landmarks in a crop of crop_size x crop_size pixels; the window's side is odd.
+// A heat map (height, width, count) of `count` landmarks in a crop of crop_size x crop_size pixels; the window's side
+// is odd.
 constexpr int kMaxHeatmapWindow = 15;
 struct HeatmapShape {
     int height, width, count, window;
@@ -47,19 +51,20 @@ struct HeatmapShape {
 struct Kernels {
     const char* name;
 
-    // Sample image at matrix * (u, v, 1) for every pixel (u, v) of `out` (h, w, 3): uint8, or float32 as value * scale + offset.
-    // The matrix is 3 x 3, as sampling_matrix() gives it. Needs an image at least 3 pixels wide and 2 high.
+    // Sample image at matrix * (u, v, 1) for every pixel (u, v) of `out` (h, w, 3): uint8, or float32 as value * scale
+    // + offset. The matrix is 3 x 3, as sampling_matrix() gives it. Needs an image at least 3 pixels wide and 2 high.
     void (*crop_u8)(Plane<const std::uint8_t> image, const double matrix[9], Border border, Plane<std::uint8_t> out);
     void (*crop_f32)(Plane<const std::uint8_t> image, const double matrix[9], Border border, float scale, float offset,
                      Plane<float> out);
 
-    // Sample mask at map * (x, y, 1) for every pixel (x, y) of `out`; needs a mask of at least 2 x 2. uint8 is round(255 * value).
+    // Sample mask at map * (x, y, 1) for every pixel (x, y) of `out`; needs a mask of at least 2 x 2. uint8 is
+    // round(255 * value).
     void (*paste_f32)(Plane<const float> mask, const double map[6], Border border, Plane<float> out);
     void (*paste_u8)(Plane<const float> mask, const double map[6], Border border, Plane<std::uint8_t> out);
 
     // foreground * alpha + background * (255 - alpha), over 255 and rounded; `out` may be one of the two.
-    void (*blend)(Plane<const std::uint8_t> foreground, Plane<const std::uint8_t> background, Plane<const std::uint8_t> alpha,
-                  Plane<std::uint8_t> out);
+    void (*blend)(Plane<const std::uint8_t> foreground, Plane<const std::uint8_t> background,
+                  Plane<const std::uint8_t> alpha, Plane<std::uint8_t> out);
     void (*join_alpha)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Plane<std::uint8_t> out);
 
     // `out` may be the input. `scratch` has as many bytes as blur_scratch() says.
@@ -67,17 +72,20 @@ struct Kernels {
     void (*blur_u8)(Plane<const std::uint8_t> image, int channels, const BlurPlan& plan, Border border, void* scratch,
                     Plane<std::uint8_t> out);
     void (*blur_f32)(Plane<const float> plane, const BlurPlan& plan, Border border, void* scratch, Plane<float> out);
-    // The image over its own blur, the same bits as blend(image, blur(image), alpha); or over the blur of one of its sides.
-    void (*blend_blurred)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side, const BlurPlan& plan,
-                          void* scratch, Plane<std::uint8_t> out);
+    // The image over its own blur, the same bits as blend(image, blur(image), alpha); or over the blur of one of its
+    // sides.
+    void (*blend_blurred)(Plane<const std::uint8_t> image, Plane<const std::uint8_t> alpha, Side side,
+                          const BlurPlan& plan, void* scratch, Plane<std::uint8_t> out);
 
     // `scratch` has as many floats as a row of the image.
-    void (*resize_u8)(Plane<const std::uint8_t> image, int channels, const AxisTaps& down, const AxisTaps& across, float* scratch,
-                      Plane<std::uint8_t> out);
-    void (*resize_f32)(Plane<const float> plane, const AxisTaps& down, const AxisTaps& across, float* scratch, Plane<float> out);
+    void (*resize_u8)(Plane<const std::uint8_t> image, int channels, const AxisTaps& down, const AxisTaps& across,
+                      float* scratch, Plane<std::uint8_t> out);
+    void (*resize_f32)(Plane<const float> plane, const AxisTaps& down, const AxisTaps& across, float* scratch,
+                       Plane<float> out);
 
     // Lines (x0, y0, x1, y1) with round ends, colours (r, g, b) and widths in pixels, each over those before.
-    void (*draw_lines)(Plane<std::uint8_t> image, const float* xyxy, const std::uint8_t* colors, const float* widths, int count);
+    void (*draw_lines)(Plane<std::uint8_t> image, const float* xyxy, const std::uint8_t* colors, const float* widths,
+                       int count);
 
     void (*to_bytes)(const float* values, std::size_t count, std::uint8_t* out);  // round(255 * value)
     void (*sigmoid)(const float* in, float* out, std::size_t count);

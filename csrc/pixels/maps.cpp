@@ -24,7 +24,9 @@ inline float exp_of(float x) {
 }  // namespace
 
 void sigmoid(const float* in, float* out, std::size_t count) {
-    for (std::size_t i = 0; i < count; i++) out[i] = 1.0f / (1.0f + exp_of(clamp(-in[i], -87.0f, 87.0f)));
+    for (std::size_t i = 0; i < count; i++) {
+        out[i] = 1.0f / (1.0f + exp_of(clamp(-in[i], -87.0f, 87.0f)));
+    }
 }
 
 void refine(const float* landmarks, const float* heatmap, const HeatmapShape& shape, float* xy) {
@@ -36,8 +38,11 @@ void refine(const float* landmarks, const float* heatmap, const HeatmapShape& sh
         const float x = landmarks[5 * k], y = landmarks[5 * k + 1];
         xy[2 * k] = x;
         xy[2 * k + 1] = y;
-        // A conversion to int drops the fraction: a landmark just left of the map (-1 < column < 0) counts as in column 0.
-        if (!(x * across > -1 && x * across < width && y * down > -1 && y * down < height)) continue;
+        // A conversion to int drops the fraction: a landmark just left of the map (-1 < column < 0) counts as in column
+        // 0.
+        if (!(x * across > -1 && x * across < width && y * down > -1 && y * down < height)) {
+            continue;
+        }
         const int column = static_cast<int>(x * across), row = static_cast<int>(y * down);
         const int left = column > reach ? column - reach : 0, top = row > reach ? row - reach : 0;
         const int right = column + reach < shape.width ? column + reach + 1 : shape.width;
@@ -45,7 +50,9 @@ void refine(const float* landmarks, const float* heatmap, const HeatmapShape& sh
         float cells[kMostCells];
         int count = 0;
         for (int v = top; v < bottom; v++) {
-            for (int u = left; u < right; u++) cells[count++] = heatmap[(v * shape.width + u) * shape.count + k];
+            for (int u = left; u < right; u++) {
+                cells[count++] = heatmap[(v * shape.width + u) * shape.count + k];
+            }
         }
         sigmoid(cells, cells, static_cast<std::size_t>(count));
         float sum = 0, sum_x = 0, sum_y = 0, most = 0;
@@ -58,7 +65,9 @@ void refine(const float* landmarks, const float* heatmap, const HeatmapShape& sh
                 most = *cell > most ? *cell : most;
             }
         }
-        if (most < shape.least_confidence || sum <= 0) continue;
+        if (most < shape.least_confidence || sum <= 0) {
+            continue;
+        }
         xy[2 * k] = sum_x / sum / across;
         xy[2 * k + 1] = sum_y / sum / down;
     }

@@ -50,92 +50,101 @@ void resize(Plane<const T> image, int channels, bool area, Plane<T> out) {
 
 Border border_of(bool replicate) { return replicate ? Border::replicate : Border::zero; }
 
-// Memory for a blur, kept per thread: some hundred kilobytes that would otherwise be fetched from the system for every picture.
+// Memory for a blur, kept per thread: some hundred kilobytes that would otherwise be fetched from the system for every
+// picture.
 void* scratch_for(int width, const BlurPlan& plan) {
     thread_local std::vector<unsigned char> memory;
     const std::size_t size = kernels().blur_scratch(width, plan);
-    if (memory.size() < size) memory.resize(size);
+    if (memory.size() < size) {
+        memory.resize(size);
+    }
     return memory.data();
 }
 
 }  // namespace
 
 NB_MODULE(_pixels, m) {
-    using nb::arg;
-    const auto no_gil = nb::call_guard<nb::gil_scoped_release>();
+    // Functions that run without the GIL.
+    const auto define = [&m](const char* name, auto function) {
+        m.def(name, function, nb::call_guard<nb::gil_scoped_release>());
+    };
 
     m.def("levels", &available_levels);
     m.def("select_level", &select_level);
     m.def("level", [] { return kernels().name; });
 
-    m.def("crop_u8", [](ConstPicture image, Map map, bool replicate, Picture out) {
+    define("crop_u8", [](ConstPicture image, Map map, bool replicate, Picture out) {
         kernels().crop_u8(plane(image), matrix_of(map, out).data(), border_of(replicate), plane(out));
-    }, no_gil);
-    m.def("crop_f32", [](ConstPicture image, Map map, bool replicate, float scale, float offset, Array<float, 3> out) {
+    });
+    define("crop_f32", [](ConstPicture image, Map map, bool replicate, float scale, float offset, Array<float, 3> out) {
         kernels().crop_f32(plane(image), matrix_of(map, out).data(), border_of(replicate), scale, offset, plane(out));
-    }, no_gil);
-    m.def("paste_f32", [](ConstFloats mask, Map map, bool replicate, Floats out) {
+    });
+    define("paste_f32", [](ConstFloats mask, Map map, bool replicate, Floats out) {
         kernels().paste_f32(plane(mask), map.data(), border_of(replicate), plane(out));
-    }, no_gil);
-    m.def("paste_u8", [](ConstFloats mask, Map map, bool replicate, Bytes out) {
+    });
+    define("paste_u8", [](ConstFloats mask, Map map, bool replicate, Bytes out) {
         kernels().paste_u8(plane(mask), map.data(), border_of(replicate), plane(out));
-    }, no_gil);
+    });
 
-    m.def("blend", [](ConstPicture foreground, ConstPicture background, ConstBytes alpha, Picture out) {
+    define("blend", [](ConstPicture foreground, ConstPicture background, ConstBytes alpha, Picture out) {
         kernels().blend(plane(foreground), plane(background), plane(alpha), plane(out));
-    }, no_gil);
-    m.def("join_alpha", [](ConstPicture image, ConstBytes alpha, Picture out) {
+    });
+    define("join_alpha", [](ConstPicture image, ConstBytes alpha, Picture out) {
         kernels().join_alpha(plane(image), plane(alpha), plane(out));
-    }, no_gil);
+    });
 
     m.attr("max_sigma") = kMaxBlurSigma;
-    m.def("blur_picture", [](ConstPicture image, double sigma, bool replicate, Picture out) {
+    define("blur_picture", [](ConstPicture image, double sigma, bool replicate, Picture out) {
         const BlurPlan plan = plan_blur(sigma);
         const Plane<const std::uint8_t> from = plane(image);
         kernels().blur_u8(from, 3, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
-    }, no_gil);
-    m.def("blur_u8", [](ConstBytes image, double sigma, bool replicate, Bytes out) {
+    });
+    define("blur_u8", [](ConstBytes image, double sigma, bool replicate, Bytes out) {
         const BlurPlan plan = plan_blur(sigma);
         const Plane<const std::uint8_t> from = plane(image);
         kernels().blur_u8(from, 1, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
-    }, no_gil);
-    m.def("blur_f32", [](ConstFloats image, double sigma, bool replicate, Floats out) {
+    });
+    define("blur_f32", [](ConstFloats image, double sigma, bool replicate, Floats out) {
         const BlurPlan plan = plan_blur(sigma);
         const Plane<const float> from = plane(image);
         kernels().blur_f32(from, plan, border_of(replicate), scratch_for(from.width, plan), plane(out));
-    }, no_gil);
-    nb::enum_<Side>(m, "Side").value("both", Side::both).value("background", Side::background).value("foreground", Side::foreground);
-    m.def("blend_blurred", [](ConstPicture image, ConstBytes alpha, double sigma, Side side, Picture out) {
+    });
+    nb::enum_<Side>(m, "Side")
+        .value("both", Side::both)
+        .value("background", Side::background)
+        .value("foreground", Side::foreground);
+    define("blend_blurred", [](ConstPicture image, ConstBytes alpha, double sigma, Side side, Picture out) {
         const BlurPlan plan = plan_blur(sigma);
         const Plane<const std::uint8_t> from = plane(image);
         kernels().blend_blurred(from, plane(alpha), side, plan, scratch_for(from.width, plan), plane(out));
-    }, no_gil);
+    });
 
-    m.def("resize_picture", [](ConstPicture image, bool area, Picture out) {
+    define("resize_picture", [](ConstPicture image, bool area, Picture out) {
         resize(plane(image), static_cast<int>(image.shape(2)), area, plane(out));
-    }, no_gil);
-    m.def("resize_u8", [](ConstBytes image, bool area, Bytes out) { resize(plane(image), 1, area, plane(out)); }, no_gil);
-    m.def("resize_f32", [](ConstFloats image, bool area, Floats out) { resize(plane(image), 1, area, plane(out)); }, no_gil);
+    });
+    define("resize_u8", [](ConstBytes image, bool area, Bytes out) { resize(plane(image), 1, area, plane(out)); });
+    define("resize_f32", [](ConstFloats image, bool area, Floats out) { resize(plane(image), 1, area, plane(out)); });
 
     using Contiguous = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
     using ConstContiguous = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-    m.def("to_bytes", [](ConstContiguous values, nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu> out) {
+    define("to_bytes", [](ConstContiguous values, nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu> out) {
         kernels().to_bytes(values.data(), values.size(), out.data());
-    }, no_gil);
-    m.def("sigmoid", [](ConstContiguous values, Contiguous out) {
-        kernels().sigmoid(values.data(), out.data(), values.size());
-    }, no_gil);
-    m.def("blend_masks", [](ConstContiguous current, ConstContiguous previous, float ratio, Contiguous out) {
+    });
+    define("sigmoid",
+           [](ConstContiguous values, Contiguous out) { kernels().sigmoid(values.data(), out.data(), values.size()); });
+    define("blend_masks", [](ConstContiguous current, ConstContiguous previous, float ratio, Contiguous out) {
         kernels().blend_masks(current.data(), previous.data(), ratio, current.size(), out.data());
-    }, no_gil);
+    });
     m.attr("max_window") = kMaxHeatmapWindow;
-    m.def("refine", [](ConstContiguous landmarks, ConstContiguous heatmap, int window, float crop_size, float least_confidence,
-                       Contiguous xy) {
+    define("refine", [](ConstContiguous landmarks, ConstContiguous heatmap, int window, float crop_size,
+                        float least_confidence, Contiguous xy) {
         const auto side = [&](int axis) { return static_cast<int>(heatmap.shape(axis)); };
-        kernels().refine(landmarks.data(), heatmap.data(), {side(0), side(1), side(2), window, crop_size, least_confidence}, xy.data());
-    }, no_gil);
-    m.def("draw_lines", [](Picture image, ConstContiguous xyxy, nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu> colors,
-                           ConstContiguous widths) {
+        kernels().refine(landmarks.data(), heatmap.data(),
+                         {side(0), side(1), side(2), window, crop_size, least_confidence}, xy.data());
+    });
+    define("draw_lines", [](Picture image, ConstContiguous xyxy,
+                            nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu> colors,
+                            ConstContiguous widths) {
         kernels().draw_lines(plane(image), xyxy.data(), colors.data(), widths.data(), static_cast<int>(widths.size()));
-    }, no_gil);
+    });
 }

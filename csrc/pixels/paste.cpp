@@ -1,9 +1,9 @@
 // A mask back into the picture: exact bilinear sampling in float, only where the crop lies.
 //
-// Along a row of the picture the mask's coordinates are linear, so the span of pixels that can meet the mask is known before any is
-// computed; outside it there is nothing to do but to write zeros. Coordinates are kept as a whole number and a small rest per block
-// of 16 pixels, so that float32 loses nothing however large the picture is. A crop that is not turned is sampled in two passes,
-// across and down; the products and sums are the same, so are the bits.
+// Along a row of the picture the mask's coordinates are linear, so the span of pixels that can meet the mask is known
+// before any is computed; outside it there is nothing to do but to write zeros. Coordinates are kept as a whole number
+// and a small rest per block of 16 pixels, so that float32 loses nothing however large the picture is. A crop that is
+// not turned is sampled in two passes, across and down; the products and sums are the same, so are the bits.
 #include <cmath>
 
 #include "rows.h"
@@ -15,10 +15,13 @@ constexpr int kBlock = 16;
 constexpr int kBlocks = 16;
 constexpr int kTile = kBlocks * kBlock;
 
-// The part of [begin, end) where low < start + step * x < high, one pixel wider on either side than rounding could make it.
+// The part of [begin, end) where low < start + step * x < high, one pixel wider on either side than rounding could make
+// it.
 inline void clip_span(double start, double step, double low, double high, int& begin, int& end) {
     if (step == 0) {
-        if (!(start > low && start < high)) end = begin;
+        if (!(start > low && start < high)) {
+            end = begin;
+        }
         return;
     }
     const double a = (low - start) / step, b = (high - start) / step;
@@ -38,13 +41,16 @@ inline void store(const float* values, int count, std::uint8_t* out) { to_bytes(
 struct Ramp {
     std::int32_t whole;
     float value[kBlock];
-    explicit Ramp(double step) : whole(step < 0 ? static_cast<std::int32_t>(std::floor(clamp(step, -1e6, 0.0) * kBlock)) : 0) {
-        for (int i = 0; i < kBlock; i++) value[i] = static_cast<float>(clamp(step, -1e6, 1e6) * i - whole);
+    explicit Ramp(double step)
+        : whole(step < 0 ? static_cast<std::int32_t>(std::floor(clamp(step, -1e6, 0.0) * kBlock)) : 0) {
+        for (int i = 0; i < kBlock; i++) {
+            value[i] = static_cast<float>(clamp(step, -1e6, 1e6) * i - whole);
+        }
     }
 };
 
-// Its values at the first pixels of a tile's blocks: a whole number and the rest in [0, 1). A million pixels outside the mask, where all
-// is border, it stops.
+// Its values at the first pixels of a tile's blocks: a whole number and the rest in [0, 1). A million pixels outside
+// the mask, where all is border, it stops.
 struct Starts {
     std::int32_t whole[kBlocks];
     float rest[kBlocks];
@@ -73,10 +79,13 @@ struct Taps {
         }
     }
 
-    // Moves taps into the mask of `size` pixels; those that were moved weigh nothing, or stand for the edge ("replicate").
+    // Moves taps into the mask of `size` pixels; those that were moved weigh nothing, or stand for the edge
+    // ("replicate").
     void confine(std::int32_t size, bool replicate) {
         const auto lies_inside = [size](std::int32_t at) { return at >= 0 && at <= size - 2; };
-        if (lies_inside(index[0]) && lies_inside(index[kBlock - 1])) return;
+        if (lies_inside(index[0]) && lies_inside(index[kBlock - 1])) {
+            return;
+        }
         for (int i = 0; i < kBlock; i++) {
             const std::int32_t at = index[i], tap = clamp(at, 0, size - 2);
             const float fraction = far[i];
@@ -94,8 +103,8 @@ struct Taps {
 };
 
 #if defined(POSEMASK_SSE2)
-// Two taps of one pixel and two of another. Two neighbours are one load of 8 bytes; a gather instruction is slower on the processors
-// that have one.
+// Two taps of one pixel and two of another. Two neighbours are one load of 8 bytes; a gather instruction is slower on
+// the processors that have one.
 inline __m128 pair(const float* first, const float* second) {
     const __m128 low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(first)));
     return _mm_loadh_pi(low, reinterpret_cast<const __m64*>(second));
@@ -103,11 +112,12 @@ inline __m128 pair(const float* first, const float* second) {
 #endif
 
 // values = above * (left * p00 + right * p01) + below * (left * p10 + right * p11), the four taps from `offset` on.
-inline void blend(const float* mask, std::ptrdiff_t stride, const std::int32_t* offset, const Taps& across, const Taps& down,
-                  float* values) {
+inline void blend(const float* mask, std::ptrdiff_t stride, const std::int32_t* offset, const Taps& across,
+                  const Taps& down, float* values) {
 #if defined(POSEMASK_SSE2)
     for (int i = 0; i < kBlock; i += 4) {
-        const float *p0 = mask + offset[i], *p1 = mask + offset[i + 1], *p2 = mask + offset[i + 2], *p3 = mask + offset[i + 3];
+        const float *p0 = mask + offset[i], *p1 = mask + offset[i + 1], *p2 = mask + offset[i + 2],
+                    *p3 = mask + offset[i + 3];
         const __m128 upper01 = pair(p0, p1), upper23 = pair(p2, p3);
         const __m128 lower01 = pair(p0 + stride, p1 + stride), lower23 = pair(p2 + stride, p3 + stride);
         const __m128 left = _mm_loadu_ps(across.near + i), right = _mm_loadu_ps(across.far + i);
@@ -129,8 +139,8 @@ inline void blend(const float* mask, std::ptrdiff_t stride, const std::int32_t* 
 }
 
 #if defined(__AVX512F__)
-// The same out of registers: where a mask is enlarged, the taps of 16 pixels lie within 8 columns and 4 rows, which two registers hold.
-// False where they do not.
+// The same out of registers: where a mask is enlarged, the taps of 16 pixels lie within 8 columns and 4 rows, which two
+// registers hold. False where they do not.
 inline bool blend_near(const Plane<const float>& mask, const Taps& across, const Taps& down, float* values) {
     constexpr int kColumns = 8, kRows = 4, kLast = kBlock - 1;
     const auto ends = [](const std::int32_t* index, std::int32_t& first, std::int32_t& last) {
@@ -140,12 +150,15 @@ inline bool blend_near(const Plane<const float>& mask, const Taps& across, const
     std::int32_t left, right, top, bottom;
     ends(across.index, left, right);
     ends(down.index, top, bottom);
-    if (right - left > kColumns - 2 || bottom - top > kRows - 2 || mask.width < kColumns || mask.height < kRows) return false;
+    if (right - left > kColumns - 2 || bottom - top > kRows - 2 || mask.width < kColumns || mask.height < kRows) {
+        return false;
+    }
     left = left < mask.width - kColumns ? left : mask.width - kColumns;
     top = top < mask.height - kRows ? top : mask.height - kRows;
     const float* from = mask.data + top * mask.stride + left;
     const auto rows = [&](int row) {
-        const __m512d first = _mm512_castpd256_pd512(_mm256_loadu_pd(reinterpret_cast<const double*>(from + row * mask.stride)));
+        const __m512d first =
+            _mm512_castpd256_pd512(_mm256_loadu_pd(reinterpret_cast<const double*>(from + row * mask.stride)));
         const __m256d second = _mm256_loadu_pd(reinterpret_cast<const double*>(from + (row + 1) * mask.stride));
         return _mm512_castpd_ps(_mm512_insertf64x4(first, second, 1));
     };
@@ -194,7 +207,9 @@ void paste_turned(Plane<const float> mask, const double map[6], bool replicate, 
                 across[b].confine(mask.width, replicate);
                 down[b].find(v.whole[b], v.rest[b], ramp_v);
                 down[b].confine(mask.height, replicate);
-                for (int i = 0; i < kBlock; i++) offset[b * kBlock + i] = down[b].index[i] * stride + across[b].index[i];
+                for (int i = 0; i < kBlock; i++) {
+                    offset[b * kBlock + i] = down[b].index[i] * stride + across[b].index[i];
+                }
             }
             for (int b = 0; b < blocks; b++) {
                 if (!blend_near(mask, across[b], down[b], values)) {
@@ -217,8 +232,10 @@ inline void stretch(const float* row, const Taps& across, float* stretched) {
     for (int i = 0; i < kBlock; i += 4) {
         const std::int32_t* index = across.index + i;
         const __m128 taps01 = pair(row + index[0], row + index[1]), taps23 = pair(row + index[2], row + index[3]);
-        const __m128 left = _mm_mul_ps(_mm_loadu_ps(across.near + i), _mm_shuffle_ps(taps01, taps23, _MM_SHUFFLE(2, 0, 2, 0)));
-        const __m128 right = _mm_mul_ps(_mm_loadu_ps(across.far + i), _mm_shuffle_ps(taps01, taps23, _MM_SHUFFLE(3, 1, 3, 1)));
+        const __m128 left =
+            _mm_mul_ps(_mm_loadu_ps(across.near + i), _mm_shuffle_ps(taps01, taps23, _MM_SHUFFLE(2, 0, 2, 0)));
+        const __m128 right =
+            _mm_mul_ps(_mm_loadu_ps(across.far + i), _mm_shuffle_ps(taps01, taps23, _MM_SHUFFLE(3, 1, 3, 1)));
         _mm_storeu_ps(stretched + i, _mm_add_ps(left, right));
     }
 #else
@@ -229,7 +246,9 @@ inline void stretch(const float* row, const Taps& across, float* stretched) {
 }
 
 inline void mix_rows(const float* upper, const float* lower, float above, float below, int count, float* out) {
-    for (int i = 0; i < count; i++) out[i] = above * upper[i] + below * lower[i];
+    for (int i = 0; i < count; i++) {
+        out[i] = above * upper[i] + below * lower[i];
+    }
 }
 
 inline void mix_rows(const float* upper, const float* lower, float above, float below, int count, std::uint8_t* out) {
@@ -250,7 +269,9 @@ template <class T>
 void paste_straight(Plane<const float> mask, const double map[6], bool replicate, Plane<T> out) {
     const Ramp ramp(map[0]), level(0);
     int begin = 0, end = out.width;
-    if (!replicate) clip_span(map[2], map[0], -1, mask.width, begin, end);
+    if (!replicate) {
+        clip_span(map[2], map[0], -1, mask.width, begin, end);
+    }
     for (int tile = begin; tile < end; tile += kTile) {
         const int columns = end - tile < kTile ? end - tile : kTile;
         Taps across[kBlocks], down;
@@ -273,9 +294,13 @@ void paste_straight(Plane<const float> mask, const double map[6], bool replicate
             }
             // Row n of the mask is held in place n % 2, so that the next pair of rows finds one of its two there.
             for (int line = down.index[0]; line < down.index[0] + 2; line++) {
-                if (held[line % 2] == line) continue;
+                if (held[line % 2] == line) {
+                    continue;
+                }
                 const float* taps = mask.data + line * mask.stride;
-                for (int b = 0; b * kBlock < columns; b++) stretch(taps, across[b], rows[line % 2] + b * kBlock);
+                for (int b = 0; b * kBlock < columns; b++) {
+                    stretch(taps, across[b], rows[line % 2] + b * kBlock);
+                }
                 held[line % 2] = line;
             }
             const float *upper = rows[down.index[0] % 2], *lower = rows[1 - down.index[0] % 2];

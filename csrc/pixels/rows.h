@@ -52,7 +52,8 @@ inline void to_bytes(const float* values, int count, std::uint8_t* out) {
     };
     const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // packing works within halves
     for (; i + 32 <= count; i += 32) {
-        const __m256i low = _mm256_packs_epi32(eight(i), eight(i + 8)), high = _mm256_packs_epi32(eight(i + 16), eight(i + 24));
+        const __m256i low = _mm256_packs_epi32(eight(i), eight(i + 8)),
+                      high = _mm256_packs_epi32(eight(i + 16), eight(i + 24));
         const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(low, high), in_order);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), bytes);
     }
@@ -68,7 +69,9 @@ inline void to_bytes(const float* values, int count, std::uint8_t* out) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_packus_epi16(low, high));
     }
 #endif
-    for (; i < count; i++) out[i] = to_byte(values[i]);
+    for (; i < count; i++) {
+        out[i] = to_byte(values[i]);
+    }
 }
 
 // Every byte three times, for pictures of three channels.
@@ -92,7 +95,9 @@ inline void thrice(const std::uint8_t* bytes, int count, std::uint8_t* out) {
         vst3q_u8(out + 3 * i, three);
     }
 #endif
-    for (; i < count; i++) out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = bytes[i];
+    for (; i < count; i++) {
+        out[3 * i] = out[3 * i + 1] = out[3 * i + 2] = bytes[i];
+    }
 }
 
 // round((foreground * alpha + background * (255 - alpha)) / 255), halves up: exact in 16 bits.
@@ -107,10 +112,10 @@ inline void mix(const std::uint8_t* foreground, const std::uint8_t* background, 
     }
 }
 
-// A row of pixels of three channels over another one. Where alpha is 0 or 255 throughout, pixels are copied or, if they are there
-// already, left alone.
-inline void blend_row(const std::uint8_t* foreground, const std::uint8_t* background, const std::uint8_t* alpha, int width,
-                      std::uint8_t* out) {
+// A row of pixels of three channels over another one. Where alpha is 0 or 255 throughout, pixels are copied or, if they
+// are there already, left alone.
+inline void blend_row(const std::uint8_t* foreground, const std::uint8_t* background, const std::uint8_t* alpha,
+                      int width, std::uint8_t* out) {
     constexpr int kRun = 64;
     std::uint8_t alphas[3 * kRun];
     for (int x = 0; x < width; x += kRun) {
@@ -122,7 +127,9 @@ inline void blend_row(const std::uint8_t* foreground, const std::uint8_t* backgr
         }
         if (any == 0 || all == 255) {
             const std::uint8_t* from = any == 0 ? background : foreground;
-            if (from != out) std::memcpy(out + 3 * x, from + 3 * x, static_cast<std::size_t>(3 * count));
+            if (from != out) {
+                std::memcpy(out + 3 * x, from + 3 * x, static_cast<std::size_t>(3 * count));
+            }
         } else {
             thrice(alpha + x, count, alphas);
             mix(foreground + 3 * x, background + 3 * x, alphas, 3 * count, out + 3 * x);

@@ -14,21 +14,29 @@ bool solve(double (&a)[kUnknowns][kUnknowns], double (&b)[kUnknowns]) {
     for (int i = 0; i < kUnknowns; i++) {
         int pivot = i;
         for (int j = i + 1; j < kUnknowns; j++) {
-            if (std::abs(a[j][i]) > std::abs(a[pivot][i])) pivot = j;
+            if (std::abs(a[j][i]) > std::abs(a[pivot][i])) {
+                pivot = j;
+            }
         }
-        if (std::abs(a[pivot][i]) < 100 * DBL_EPSILON) return false;
+        if (std::abs(a[pivot][i]) < 100 * DBL_EPSILON) {
+            return false;
+        }
         std::swap(a[i], a[pivot]);
         std::swap(b[i], b[pivot]);
         const double minus_inverse = -1 / a[i][i];
         for (int j = i + 1; j < kUnknowns; j++) {
             const double factor = a[j][i] * minus_inverse;
-            for (int k = i + 1; k < kUnknowns; k++) a[j][k] += factor * a[i][k];
+            for (int k = i + 1; k < kUnknowns; k++) {
+                a[j][k] += factor * a[i][k];
+            }
             b[j] += factor * b[i];
         }
     }
     for (int i = kUnknowns - 1; i >= 0; i--) {
         double sum = b[i];
-        for (int k = i + 1; k < kUnknowns; k++) sum -= a[i][k] * b[k];
+        for (int k = i + 1; k < kUnknowns; k++) {
+            sum -= a[i][k] * b[k];
+        }
         b[i] = sum / a[i][i];
     }
     return true;
@@ -38,7 +46,9 @@ bool solve(double (&a)[kUnknowns][kUnknowns], double (&b)[kUnknowns]) {
 bool invert(const double (&m)[9], std::array<double, 9>& inverse) {
     const double determinant =
         m[0] * (m[4] * m[8] - m[5] * m[7]) - m[1] * (m[3] * m[8] - m[5] * m[6]) + m[2] * (m[3] * m[7] - m[4] * m[6]);
-    if (determinant == 0) return false;
+    if (determinant == 0) {
+        return false;
+    }
     const double d = 1 / determinant;
     inverse = {(m[4] * m[8] - m[5] * m[7]) * d, (m[2] * m[7] - m[1] * m[8]) * d, (m[1] * m[5] - m[2] * m[4]) * d,
                (m[5] * m[6] - m[3] * m[8]) * d, (m[0] * m[8] - m[2] * m[6]) * d, (m[2] * m[3] - m[0] * m[5]) * d,

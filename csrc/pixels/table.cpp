@@ -30,8 +30,23 @@ void refine(const float*, const float*, const HeatmapShape&, float*);
 void blend_masks(const float*, const float*, float, std::size_t, float*);
 
 extern const Kernels kernels;
-const Kernels kernels = {
-    POSEMASK_TEXT(POSEMASK_LEVEL), crop_u8,   crop_f32,   paste_f32,  paste_u8, blend,   join_alpha, blur_scratch, blur_u8, blur_f32,
-    blend_blurred,                 resize_u8, resize_f32, draw_lines, to_bytes, sigmoid, refine,     blend_masks};
+const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL),
+                         crop_u8,
+                         crop_f32,
+                         paste_f32,
+                         paste_u8,
+                         blend,
+                         join_alpha,
+                         blur_scratch,
+                         blur_u8,
+                         blur_f32,
+                         blend_blurred,
+                         resize_u8,
+                         resize_f32,
+                         draw_lines,
+                         to_bytes,
+                         sigmoid,
+                         refine,
+                         blend_masks};
 
 }  // namespace posemask::POSEMASK_LEVEL
