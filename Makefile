@@ -18,7 +18,7 @@ INSTALLED_FROM := pyproject.toml CMakeLists.txt $(shell find csrc -type f)
 comma := ,
 empty :=
 space := $(empty) $(empty)
-TEST_EXTRAS := demo,export$(if $(EXTRAS),$(comma)$(EXTRAS))
+TEST_EXTRAS := demo$(if $(EXTRAS),$(comma)$(EXTRAS))
 DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test-$(subst $(comma),-,$(subst $(space),-,$(TEST_EXTRAS) $(REQUIREMENTS)))
 

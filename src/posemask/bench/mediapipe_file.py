@@ -7,21 +7,16 @@ from pathlib import Path
 
 from .. import weights
 from ..networks.read_tflite import read_tflite
-from ..runtimes.mediapipe import _bundle, _with_normalisation
+from ..runtimes.mediapipe import blazepose_file, selfie_file
 from .work import NETWORKS, POSE_MODELS
 
 
 def main(model: str, file: Path) -> None:
     network = read_tflite(weights.path(NETWORKS[model]))
     if model in POSE_MODELS:
-        detector = read_tflite(weights.path("pose_detection"))
-        networks = {
-            "pose_detector.tflite": _with_normalisation(detector, 127.5, 127.5),
-            "pose_landmarks_detector.tflite": _with_normalisation(network, 0.0, 255.0),
-        }
-        file.write_bytes(_bundle(networks))
+        file.write_bytes(blazepose_file(read_tflite(weights.path("pose_detection")), network))
     else:
-        file.write_bytes(_with_normalisation(network, 0.0, 255.0))
+        file.write_bytes(selfie_file(network))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from ..errors import ModelFileError
 from ..networks.graph import Graph, Node
+from ..networks.mapped import drop_pages
 from ..networks.operators import same_padding
 
 __all__ = ["build"]
@@ -67,6 +68,10 @@ class Operation:
     @property
     def reads(self) -> tuple[str, ...]:
         return (*self.inputs, *(name for name in (self.residual, self.scale) if name is not None))
+
+
+DROP_FROM = 2**18
+"""Weights of so many bytes leave the memory of their mapped file once they are copied; smaller ones are not worth it."""
 
 
 def build(engine: Any, graph: Graph, threads: int) -> Any:
@@ -160,7 +165,10 @@ def _is_mean(graph: Graph, node: Node) -> bool:
 
 def _widened(constant: npt.NDArray[Any]) -> Floats:
     """The float32 form. Weights are widened only while they are packed, or loading would take twice the memory."""
-    return np.ascontiguousarray(constant, dtype=np.float32)
+    widened = np.ascontiguousarray(constant, dtype=np.float32)
+    if constant.nbytes >= DROP_FROM:
+        drop_pages(constant)
+    return widened
 
 
 # --- 2. fold -------------------------------------------------------------------------------------------------------
