@@ -71,7 +71,7 @@ class Operation:
 
 
 DROP_FROM = 2**18
-"""Weights of so many bytes leave the memory of their mapped file once they are copied; smaller ones are not worth it."""
+"""Weights of so many bytes leave the memory of their mapped file once they are copied; fewer are not worth it."""
 
 
 def build(engine: Any, graph: Graph, threads: int) -> Any:
