@@ -9,7 +9,7 @@ import pytest
 
 
 def find_shared_data() -> Path | None:
-    """The folder of pictures, videos and golden numbers: POSEMASK_SHARED_DATA, or ../shared/data beside the checkout."""
+    """The folder of reference data: POSEMASK_SHARED_DATA, or ../shared/data beside the checkout."""
     named = os.environ.get("POSEMASK_SHARED_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     return folder if (folder / "manifest.json").is_file() else None

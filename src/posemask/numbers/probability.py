@@ -10,6 +10,6 @@ __all__ = ["sigmoid"]
 
 
 def sigmoid(logits: Array) -> Array:
-    """1 / (1 + exp(-x)) of any shape; arguments are cut at +-80, where float32 neither overflows nor differs from 0 or 1."""
+    """1 / (1 + exp(-x)) of any shape; arguments are cut at +-80, where float32 does not overflow yet."""
     xp = array_namespace(logits)
     return 1 / (1 + xp.exp(-xp.clip(logits, -80.0, 80.0)))
