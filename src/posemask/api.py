@@ -3,16 +3,21 @@
 A detector or segmenter holds its networks and the state of one stream. Pictures need no state: without a
 timestamp every call stands alone. With a timestamp in seconds (a `Frame` brings its own) the calls are one
 stream, in which people are followed and smoothed at the true rate; `reset()` forgets it before the next one.
-One object serves one thread at a time; for several streams make several, they share nothing.
+One object serves one thread at a time, others wait; for several streams make several, they share nothing.
 """
 
 from __future__ import annotations
 
+import inspect
+import math
+import operator
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
+from numbers import Real
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from .errors import InputError
 from .results import Frame, Pose, Segmentation
@@ -34,6 +39,7 @@ class _Stream:
         self._estimate = estimate
         self._step = step
         self._state: Any = None
+        self._lock = threading.Lock()  # the networks write into buffers of their own
 
     def _run(self, source: ImageSource, timestamp: float | None, bgr: bool, **options: Any) -> Any:
         from .media import read_image
@@ -42,18 +48,24 @@ class _Stream:
             timestamp = source.time if timestamp is None else timestamp
             source = source.image
         image = read_image(source, bgr=bgr)
-        if timestamp is None:
-            return self._estimate(image, **options)
-        self._state, result = self._step(self._state, image, _seconds(timestamp), **options)
-        return result
+        seconds = None if timestamp is None else _seconds(timestamp)
+        with self._lock:
+            if seconds is None:
+                return self._estimate(image, **options)
+            self._state, result = self._step(self._state, image, seconds, **options)
+            return result
 
     def reset(self) -> None:
         """Forget the stream: the next timestamp may be any, and nobody is followed or smoothed."""
-        self._state = None
+        with self._lock:
+            self._state = None
 
     def close(self) -> None:
         """Forget the stream. Networks are freed with the object itself."""
         self.reset()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied; create one in each process")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,8 +108,8 @@ class PoseDetector(_Stream):
         if image is None:
             self.reset()
             return []
-        _people("max_poses", max_poses)
-        poses: list[Pose] = self._run(image, timestamp, bgr, max_people=max_poses, flip_horizontal=flip_horizontal)
+        people = _people("max_poses", max_poses)
+        poses: list[Pose] = self._run(image, timestamp, bgr, max_people=people, flip_horizontal=flip_horizontal)
         return poses
 
     def __enter__(self) -> PoseDetector:
@@ -106,6 +118,10 @@ class PoseDetector(_Stream):
 
 class Segmenter(_Stream):
     """Finds the pixels of people; made by `create_segmenter`."""
+
+    def __init__(self, estimate: Estimate, step: Step, options: Sequence[str] = ()) -> None:
+        super().__init__(estimate, step)
+        self._options = options  # that only this model takes
 
     def segment_people(
         self,
@@ -140,6 +156,7 @@ class Segmenter(_Stream):
         if image is None:
             self.reset()
             return []
+        _known("this segmenter", options, self._options)
         segmentations: list[Segmentation] = self._run(
             image,
             timestamp,
@@ -266,11 +283,7 @@ def create_segmenter(
         RuntimeUnavailableError: the runtime or the device is not there.
     """
     _choice("model", model, tuple(_SEGMENTERS))
-    unknown = set(options) - set(_SEGMENTERS[model])
-    if unknown:
-        raise InputError(
-            f"{model} has no option {', '.join(map(repr, sorted(unknown)))}; it takes {', '.join(_SEGMENTERS[model])}"
-        )
+    _known(model, options, _SEGMENTERS[model])
     if model == "blazepose":
         if model_url is not None:
             raise InputError("blazepose has two networks: give detector_model_url or landmark_model_url, not model_url")
@@ -280,7 +293,9 @@ def create_segmenter(
         from .models import bodypix
 
         parts = bodypix.load(**options, **place)
-        return Segmenter(partial(bodypix.estimate, parts), partial(bodypix.step, parts))
+        parameters = inspect.signature(bodypix.estimate).parameters.values()
+        own = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        return Segmenter(partial(bodypix.estimate, parts), partial(bodypix.step, parts), own)
     from .models import selfie
 
     if runtime == "mediapipe":
@@ -334,11 +349,11 @@ def _mediapipe_segmenter(model_type: str, model_url: str | os.PathLike[str] | No
 def _blazepose_segmenter(*, max_poses: int = 1, **options: Any) -> Segmenter:
     from .models import pose_segments
 
-    _people("max_poses", max_poses)
+    people = _people("max_poses", max_poses)
     detector = create_detector("blazepose", enable_segmentation=True, **options)
     return Segmenter(
-        partial(pose_segments.estimate, detector._estimate, max_people=max_poses),
-        partial(pose_segments.step, detector._step, max_people=max_poses),
+        partial(pose_segments.estimate, detector._estimate, max_people=people),
+        partial(pose_segments.step, detector._step, max_people=people),
     )
 
 
@@ -369,21 +384,33 @@ def _choice(name: str, value: object, allowed: Sequence[str]) -> None:
         raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
 
 
-def _people(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _known(who: str, given: Iterable[str], taken: Collection[str]) -> None:
+    unknown = sorted(set(given) - set(taken))
+    if unknown:
+        what = f"it takes {', '.join(taken)}" if taken else "it takes none of its own"
+        raise InputError(f"{who} has no option {', '.join(map(repr, unknown))}; {what}")
+
+
+def _people(name: str, value: Any) -> int:
+    try:
+        people = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        people = 0
+    if people < 1:
         raise InputError(f"{name} must be an integer of at least 1, got {value!r}")
+    return people
 
 
-def _probability(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise InputError(f"{name} must be in [0, 1], got {value!r}")
+def _probability(name: str, value: Any) -> None:
+    if not isinstance(value, Real) or not 0.0 <= float(value) <= 1.0:
+        raise InputError(f"{name} must be a number in [0, 1], got {value!r}")
 
 
 def _seconds(timestamp: float) -> float:
     try:
         seconds = float(timestamp)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"timestamp must be a number of seconds, got {timestamp!r}") from None
-    if seconds != seconds or seconds in (float("inf"), float("-inf")):
+    if not math.isfinite(seconds):
         raise InputError(f"timestamp must be a finite number of seconds, got {timestamp!r}")
     return seconds

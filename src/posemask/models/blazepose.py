@@ -33,7 +33,7 @@ import numpy.typing as npt
 from .. import runtimes
 from ..errors import InputError, TimestampError
 from ..numbers.anchors import detector_anchors
-from ..numbers.boxes import decode_detections, weighted_nms
+from ..numbers.boxes import MAX_CANDIDATES, decode_detections, weighted_nms
 from ..numbers.filters import OneEuro
 from ..numbers.geometry import (
     apply_affine,
@@ -250,7 +250,8 @@ def _look_at(model: BlazePose, image: Picture, view: Floats, max_people: int, mi
     tensor = pixels.crop(image, image_from_crop(view, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
     raw, logits = model.detector(tensor[None])
     points, scores = decode_detections(raw[0], logits[0], detector_anchors(), input_size=size)
-    people, people_scores = weighted_nms(points, scores, max_people=max_people, min_score=min_score)
+    most = min(max_people, MAX_CANDIDATES)  # there cannot be more, however many are asked for
+    people, people_scores = weighted_nms(points, scores, max_people=most, min_score=min_score)
     people, people_scores = people[people_scores > 0], people_scores[people_scores > 0]
     # After the box come the hips' centre and the point that gives scale and rotation of the whole body, in float32 as
     # everything before: from here on rounding would move the crop of a large picture by enough to be seen.
@@ -515,6 +516,7 @@ def _poses(
         xyz = xyz * [-1, 1, 1] + [width - 1, 0, 0]
         world = world * [-1, 1, 1]
         roi = roi * [-1, 1, 1, -1] + [width - 1, 0, 0, 0]
+    affine.flags.writeable = False
     xy = xyz[..., :2]
     boxes = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=-1)
 

@@ -159,7 +159,7 @@ def _segmentation(
     affine = np.asarray(image_from_resized((height, width), model.spec.input_hw, half_pixel=True))
     if flip_horizontal:
         affine = mirror_x(affine, width)
-    probabilities.flags.writeable = False
+    probabilities.flags.writeable = affine.flags.writeable = False
     mask = Mask(
         probabilities=probabilities,
         image_from_crop=affine,

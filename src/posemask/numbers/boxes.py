@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from ..results import Array
 from .probability import sigmoid
 
-__all__ = ["box_iou", "decode_detections", "weighted_nms"]
+__all__ = ["MAX_CANDIDATES", "box_iou", "decode_detections", "weighted_nms"]
 
 # A person fires a few dozen anchors; more candidates than this change no average that matters.
 MAX_CANDIDATES = 192
