@@ -62,6 +62,16 @@ class Stretch {
                     _mm256_permute4x64_epi64(_mm256_packus_epi16(value, value), _MM_SHUFFLE(3, 1, 2, 0));
                 _mm_storeu_si128(reinterpret_cast<__m128i*>(out + start + k), _mm256_castsi256_si128(bytes));
             }
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+            for (int k = 0; k < period_; k += 8) {
+                const uint8x16_t order = vld1q_u8(shuffle_ + 2 * k);
+                const auto shuffled = [order](const std::int16_t* at) {
+                    return vreinterpretq_s16_u8(vqtbl1q_u8(vreinterpretq_u8_s16(vld1q_s16(at)), order));
+                };
+                const int16x8_t near = shuffled(from + first_[k / 8]), far = shuffled(from + first_[k / 8] + channels_);
+                const int16x8_t step = vqrdmulhq_s16(vsubq_s16(far, near), vld1q_s16(weight_ + k));
+                vst1_u8(out + start + k, vqrshrun_n_s16(vaddq_s16(near, step), kFractionBits));
+            }
 #else
             for (int k = 0; k < period_; k++) {
                 const std::int32_t near = from[index_[k]], far = from[index_[k] + channels_];
