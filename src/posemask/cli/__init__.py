@@ -18,11 +18,11 @@ import typer
 
 from .. import __version__
 from ..errors import PosemaskError
-from . import bench, blur, cutout, doctor, export, mask, models, pose, replace
+from . import bench, blur, cutout, doctor, export, mask, models, parts, pose, replace
 
 __all__ = ["COMMANDS", "main", "make_app"]
 
-COMMANDS = (pose, mask, blur, replace, cutout, models, export, bench, doctor)
+COMMANDS = (pose, mask, parts, blur, replace, cutout, models, export, bench, doctor)
 
 # The parent of what Typer raises for wrong options and arguments; it has no public name that every Typer shares.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]

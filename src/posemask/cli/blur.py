@@ -1,12 +1,16 @@
-"""``posemask blur``: the background out of focus."""
+"""``posemask blur``: the background out of focus, or parts of people, such as faces."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options
+
+if TYPE_CHECKING:
+    from ..results import Segmentation
 
 __all__ = ["register"]
 
@@ -21,6 +25,13 @@ def blur(
     output: options.Output = None,
     strength: Annotated[float, typer.Option(min=1, max=100, help="How much; the same in every resolution.")] = 12,
     edge: options.Edge = "0.4,0.9",
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="Blur these parts of people instead, for instance left_face,right_face (BlazePose, BodyPix).",
+        ),
+    ] = None,
     model: options.PeopleModel = options.PeopleType.general,
     max_poses: options.MaxPoses = 1,
     no_smooth: options.NoSmooth = False,
@@ -33,17 +44,36 @@ def blur(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Blur the background behind people."""
+    """Blur the background behind people, or parts of them."""
     from .. import effects
-    from .picture_command import run
+    from .picture_command import Draw, run
     from .processing import Settings
 
     fade = options.parse_edge(edge)
+    chosen = None if parts is None else options.parse_parts(parts)
+    draw: Draw
+    if chosen is None:
+
+        def draw(image: Any, people: Sequence[Segmentation], time: float | None) -> Any:
+            return effects.blur_background(image, people, strength=strength, edge=fade)
+    else:
+        if model in (options.PeopleType.general, options.PeopleType.landscape):
+            model = options.PeopleType.blazepose  # the others know no parts
+
+        def draw(image: Any, people: Sequence[Segmentation], time: float | None) -> Any:
+            if not people:
+                return image
+            # Without a soft edge: it would soften the picture's own border, too.
+            return effects.blur_body_part(
+                image, people, chosen, background_blur_amount=min(strength, 20), edge_blur_amount=0
+            )
+
     return run(
         inputs,
         output,
-        lambda image, people, time: effects.blur_background(image, people, strength=strength, edge=fade),
+        draw,
         model=model,
+        parts=chosen is not None,
         max_poses=max_poses,
         no_smooth=no_smooth,
         runtime=runtime,

@@ -31,6 +31,7 @@ __all__ = [
     "Start",
     "Threads",
     "parse_edge",
+    "parse_parts",
     "people_finder",
     "pose_detector",
 ]
@@ -110,29 +111,60 @@ Find = Callable[[Any, float | None], Sequence["Segmentation"]]
 
 
 def people_finder(
-    model: PeopleType, *, max_poses: int, smooth: bool, runtime: str, device: str, threads: int | None
+    model: PeopleType,
+    *,
+    max_poses: int,
+    smooth: bool,
+    parts: bool = False,
+    runtime: str,
+    device: str,
+    threads: int | None,
 ) -> tuple[Find, Callable[[], None]]:
-    """What finds the pixels of people, and how it is made to forget a video."""
+    """What finds the pixels of people, with the parts of their bodies if wanted, and how it forgets a video."""
     from .. import create_segmenter
+    from ..models import blazepose
     from ..models.bodypix import BodyPixSpec
     from ..models.selfie import MODEL_TYPES
 
     place: dict[str, Any] = {"runtime": runtime, "device": device, "threads": threads}
-    if model is PeopleType.blazepose:
+    wanted = {"segment_body_parts": True} if parts else {}
+    if model is PeopleType.blazepose and not parts:
         detector = pose_detector(PoseType.full, smooth=smooth, masks=True, **place)
 
-        def find(image: Any, time: float | None) -> Sequence[Segmentation]:
+        def find_poses(image: Any, time: float | None) -> Sequence[Segmentation]:
             poses = detector.estimate_poses(image, timestamp=time, max_poses=max_poses)
             return [pose.segmentation for pose in poses if pose.segmentation is not None]
 
-        return find, detector.reset
-    if model is PeopleType.bodypix:
+        return find_poses, detector.reset
+    if model is PeopleType.blazepose:
+        spec = blazepose.MODEL_TYPES["full"]
+        _fetch(spec.detector, spec.landmarks)
+        wanted["multi_segmentation"] = True  # people one by one, with their poses
+        segmenter = create_segmenter(
+            "blazepose", max_poses=max_poses, enable_smoothing=smooth, smooth_segmentation=smooth, **place
+        )
+    elif model is PeopleType.bodypix:
         _fetch(BodyPixSpec().weights)
         segmenter = create_segmenter("bodypix", **place)
     else:
         _fetch(MODEL_TYPES[model.value].weights)
         segmenter = create_segmenter("selfie_segmentation", model_type=model.value, smooth_segmentation=smooth, **place)
-    return lambda image, time: segmenter.segment_people(image, timestamp=time), segmenter.reset
+
+    def find(image: Any, time: float | None) -> Sequence[Segmentation]:
+        return segmenter.segment_people(image, timestamp=time, **wanted)
+
+    return find, segmenter.reset
+
+
+def parse_parts(text: str) -> tuple[int, ...]:
+    """Names of body parts with commas between, as their numbers."""
+    from ..bodies import PARTS
+
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise InputError(f"there is no body part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    return tuple(PARTS.index(name) for name in names)
 
 
 def parse_edge(text: str) -> tuple[float, float]:

@@ -26,6 +26,7 @@ def run(
     draw: Draw,
     *,
     model: options.PeopleType,
+    parts: bool = False,
     max_poses: int,
     no_smooth: bool,
     runtime: str,
@@ -41,6 +42,7 @@ def run(
 
     Args:
         draw: what to make of a picture and the people in it.
+        parts: whether `draw` needs the parts of their bodies.
         picture_suffix, video_suffix: of the files that are not named; None keeps the input's.
         alpha: whether `draw` gives alpha.
         others: as the user said.
@@ -50,7 +52,13 @@ def run(
 
     def load() -> Job:
         find, reset = options.people_finder(
-            model, max_poses=max_poses, smooth=not no_smooth, runtime=runtime, device=device, threads=threads
+            model,
+            max_poses=max_poses,
+            smooth=not no_smooth,
+            parts=parts,
+            runtime=runtime,
+            device=device,
+            threads=threads,
         )
         return Job(work=lambda image, time: Result(picture=draw(image, find(image, time), time)), reset=reset)
 

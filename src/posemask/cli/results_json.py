@@ -9,7 +9,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..bodies import BLAZEPOSE, Skeleton
+from ..bodies import BLAZEPOSE, PARTS, Skeleton
+from ..numbers.parts import part_areas, part_visibility
 from ..results import Pose
 
 __all__ = ["ResultsJson"]
@@ -61,6 +62,20 @@ def _head(source: str, model: str, size_hw: tuple[int, int], skeleton: Skeleton)
 
 
 def _person(pose: Pose) -> dict[str, Any]:
+    person = _keypoints(pose)
+    labels = None if pose.segmentation is None else pose.segmentation.part_labels
+    if labels is not None:
+        areas = part_areas(np.asarray(labels)).tolist()
+        visible = part_visibility(np.asarray(pose.visibility)).tolist()
+        person["parts"] = {
+            part: {"area": area, "visibility": _number(seen, 4)}
+            for part, area, seen in zip(PARTS, areas, visible, strict=True)
+            if area
+        }
+    return person
+
+
+def _keypoints(pose: Pose) -> dict[str, Any]:
     keypoints = np.column_stack([_host(pose.xy), _host(pose.z), _host(pose.visibility), _host(pose.presence)])
     return {
         "id": pose.id,

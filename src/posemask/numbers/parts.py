@@ -27,7 +27,7 @@ from array_api_compat import array_namespace
 from ..bodies import BLAZEPOSE, NO_PART, PARTS
 from ..results import Array
 
-__all__ = ["BONES", "Bone", "body_distance", "label_mask", "label_points"]
+__all__ = ["BONES", "Bone", "body_distance", "label_mask", "label_points", "part_areas", "part_visibility"]
 
 Weights = Mapping[str, float]  # of keypoints, by name
 
@@ -399,6 +399,21 @@ def label_points(points: Array, xy: Array, world: Array) -> Array:
         (N,) uint8 in 0-23.
     """
     return _label(points, _body(xy, world))
+
+
+def part_areas(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """(24,): how many pixels of ``labels`` each part has."""
+    areas: npt.NDArray[np.int64] = np.bincount(labels.ravel(), minlength=len(PARTS))[: len(PARTS)]
+    return areas
+
+
+def part_visibility(visibility: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(24,) in [0, 1]: how visible the bone of each part is, from BlazePose's (33,) keypoints that it hangs on."""
+    tables = _tables(array_namespace(visibility), getattr(visibility, "device", None))
+    of_bones = tables.ends @ np.asarray(visibility, np.float32)
+    parts = np.empty(len(PARTS), np.float32)
+    parts[tables.labels] = of_bones
+    return parts
 
 
 def body_distance(points: Array, xy: Array, world: Array, hidden: Array) -> Array:
