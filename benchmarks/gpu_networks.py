@@ -1,9 +1,10 @@
 """Networks alone on a GPU: frames per second, latency, error against float32, and each step against its floor.
 
-    POSEMASK_WEIGHTS=weights python benchmarks/gpu_networks.py [--networks NAME ...] [--batches 1 64 512] [--steps] [--json FILE]
+    POSEMASK_WEIGHTS=weights python benchmarks/gpu_networks.py [--networks NAME ...] [--batches 1 64 512]
+        [--profile BATCH ...] [--steps] [--pictures FILE] [--json FILE]
 
-Times are medians of CUDA events around replays of a captured graph, random inputs in half precision. `floor` is the time
-to read every step's inputs and write its output once at the measured copy rate; `share` = floor / measured.
+Times are medians of CUDA events around replays of a captured graph, random inputs in half precision. `floor` is the
+time to read every step's inputs and write its output once at the measured copy rate; `share` = floor / measured.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 from posemask.gpu import reference
+from posemask.gpu.bench import median_ms, synchronised_ms
 from posemask.gpu.network import CudaNetwork, load
 from posemask.gpu.plan import Plan, inputs_of
 from posemask.networks.read_tflite import read_tflite
@@ -32,33 +34,6 @@ NETWORKS = (
     "selfie_segmentation_landscape",
     "selfie_segmentation",
 )
-
-
-def median_ms(run: Any, repeats: int = 30, inner: int = 1) -> float:
-    for _ in range(3):
-        run()
-    torch.cuda.synchronize()
-    times = []
-    for _ in range(repeats):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        for _ in range(inner):
-            run()
-        end.record()
-        end.synchronize()
-        times.append(start.elapsed_time(end) / inner)
-    return statistics.median(times)
-
-
-def synchronised_ms(run: Any, repeats: int = 30) -> float:
-    """Host time of one run and the wait for it, as TensorFlow.js reports it with synchronisation."""
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        run()
-        torch.cuda.synchronize()
-        times.append((time.perf_counter() - begin) * 1e3)
-    return statistics.median(times)
 
 
 def copy_rate() -> float:
@@ -93,11 +68,11 @@ def errors(network: CudaNetwork, pictures: torch.Tensor) -> list[str]:
     exact = reference.run(network.plan, pictures)
     padded = torch.cat([pictures, torch.zeros_like(pictures[..., :1])], -1).half().contiguous()
     lines = []
-    for name, a, b in zip(network.plan.outputs, network(padded), exact, strict=True):
+    for a, b in zip(network(padded), exact, strict=True):
         difference = (a.float() - b).abs()
         line = f"{tuple(b.shape[1:])} max {difference.max():.4g} mean {difference.mean():.4g} of {b.abs().max():.4g}"
         if b.ndim == 4:
-            level = 0.5 if 0 <= float(b.min()) and float(b.max()) <= 1 else 0.0
+            level = 0.5 if float(b.min()) >= 0 and float(b.max()) <= 1 else 0.0
             p, q = a.float() > level, b > level
             line += f" IoU {((p & q).sum() / (p | q).sum().clamp(min=1)):.5f}"
         if b.shape[1:] == (195,):
@@ -151,9 +126,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(os.environ["POSEMASK_WEIGHTS"])
     rate, flops = copy_rate(), product_rate()
-    print(
-        f"{torch.cuda.get_device_name()}: copy {rate / 1e12:.2f} TB/s, fp16 product {flops / 1e12:.0f} TFLOP/s, torch {torch.__version__}"
-    )
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    print(f"copy {rate / 1e12:.2f} TB/s, fp16 product {flops / 1e12:.0f} TFLOP/s")
     results: dict[str, Any] = {"device": torch.cuda.get_device_name(), "copy": rate, "product": flops}
     pictures = np.load(options.pictures) if options.pictures else {}
     for name in options.networks:
@@ -181,8 +155,8 @@ def main() -> None:
             row[str(batch)] = {"ms": ms, "synchronised_ms": waited}
             share = floor * batch / ms * 1e3
             print(
-                f"    batch {batch:4d}: {ms:8.4f} ms  {batch / ms * 1e3:9.0f} frames/s  share of the fused floor {share:.1%}; "
-                f"waiting after each {waited:.4f} ms"
+                f"    batch {batch:4d}: {ms:8.4f} ms  {batch / ms * 1e3:9.0f} frames/s  "
+                f"share of the fused floor {share:.1%}; waiting after each {waited:.4f} ms"
             )
             if batch in options.profile:
                 profile(tuned, batch)
@@ -197,7 +171,7 @@ def main() -> None:
 def steps(network: CudaNetwork, batch: int, rate: float) -> None:
     image = torch.rand((batch, *network.input_shape), device="cuda").half()
     values = {network.plan.input: image}
-    rows = []
+    rows, shapes = [], network.plan.shapes
     with torch.inference_mode():
         for i, (output, run, _) in enumerate(network._runs):
             values[output] = run(values)
@@ -209,7 +183,7 @@ def steps(network: CudaNetwork, batch: int, rate: float) -> None:
                 (
                     ms,
                     floor,
-                    f"{i:3d} {type(step).__name__:9s} {network.plan.shapes.get(source, '')} -> {network.plan.shapes[output]}",
+                    f"{i:3d} {type(step).__name__:9s} {shapes.get(source, '')} -> {shapes[output]}",
                 )
             )
     total = sum(row[0] for row in rows)

@@ -1,25 +1,25 @@
 """Whole chains on a GPU: streams of resident frames to keypoints, masks and finished frames.
 
-    POSEMASK_WEIGHTS=weights python benchmarks/gpu_streams.py [--frame FILE.npy] [--streams 1 16 64 256 512] [--json FILE]
+    POSEMASK_WEIGHTS=weights python benchmarks/gpu_streams.py [--frame FILE.npy] [--streams 1 16 64] [--json FILE]
 
-Latency: one stream, CUDA events around each step, median. Throughput: steps queued one after the other, frames a second over
-the whole. Both with `torch.cuda.set_sync_debug_mode("error")`. Memory: what the pool allocated, per stream.
+Latency: one stream, CUDA events around each step, median. Throughput: steps queued one after the other, frames a
+second over the whole. Both with `torch.cuda.set_sync_debug_mode("error")`. Memory: what the pool allocated, per stream.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from posemask.gpu.bench import measure_streams
 from posemask.gpu.compiler import CudaKernels
 from posemask.gpu.pictures import Effect
 from posemask.gpu.pool import PosePool, SelfiePool
@@ -27,59 +27,7 @@ from posemask.networks.read_tflite import read_tflite
 
 SIZE = (720, 1280)
 
-
-def measure(
-    make: Callable[[list[tuple[int, int]]], Any], frame: torch.Tensor, streams: int, steps: int
-) -> dict[str, float]:
-    torch.cuda.synchronize()
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_reserved()
-    begin = time.perf_counter()
-    pool = make([SIZE] * streams)
-    torch.cuda.synchronize()
-    ready = time.perf_counter() - begin
-    memory = torch.cuda.memory_reserved() - before
-    frames = [frame.clone() for _ in range(streams)]
-    clock = [0.0]
-
-    def step() -> Any:
-        clock[0] += 1 / 30
-        return pool.step(frames, clock[:1] * streams)
-
-    for _ in range(8):
-        step()
-        torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
-    latencies = []
-    for _ in range(40):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        host = time.perf_counter()
-        start.record()
-        step()
-        end.record()
-        end.synchronize()
-        latencies.append((start.elapsed_time(end), (time.perf_counter() - host) * 1e3))
-    begin = time.perf_counter()
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    start.record()
-    for _ in range(steps):
-        result = step()
-    end.record()
-    end.synchronize()
-    device_ms = start.elapsed_time(end)
-    torch.cuda.set_sync_debug_mode("default")
-    found = int(result.found.sum()) if hasattr(result, "found") else streams
-    row = {
-        "streams": streams,
-        "ready_s": ready,
-        "latency_ms": statistics.median(x[0] for x in latencies),
-        "latency_host_ms": statistics.median(x[1] for x in latencies),
-        "frames_per_s": streams * steps / (device_ms / 1e3),
-        "memory_mb_a_stream": memory / streams / 2**20,
-        "found": found,
-    }
-    del pool, result
-    return row
+Sizes = Sequence[tuple[int, int]]
 
 
 def main() -> None:
@@ -103,7 +51,7 @@ def main() -> None:
         return read_tflite(folder / f"{name}.tflite")
 
     detector = graph("pose_detection")
-    chains: dict[str, Callable[[list[tuple[int, int]]], Any]] = {
+    chains: dict[str, Callable[[Sizes], Any]] = {
         "full, keypoints": lambda s: PosePool(place, detector, graph("pose_landmark_full"), s),
         "full, keypoints + mask": lambda s: PosePool(
             place, detector, graph("pose_landmark_full"), s, segmentation=True
@@ -122,12 +70,12 @@ def main() -> None:
             continue
         results[name] = []
         for streams in options.streams:
-            row = measure(make, frame, streams, max(8, min(options.steps, 20000 // streams)))
-            results[name].append(row)
+            row = measure_streams(make, frame, streams, steps=max(8, min(options.steps, 20000 // streams)))
+            results[name].append(dataclasses.asdict(row))
             print(
-                f"{name:24s} {streams:4d} streams: latency {row['latency_ms']:7.3f} ms (host {row['latency_host_ms']:7.3f}), "
-                f"{row['frames_per_s']:9.0f} frames/s, {row['memory_mb_a_stream']:7.1f} MB a stream, ready {row['ready_s']:5.2f} s, "
-                f"found {row['found']}",
+                f"{name:24s} {streams:4d} streams: latency {row.latency_ms:7.3f} ms (host {row.latency_host_ms:7.3f}), "
+                f"{row.frames_per_s:9.0f} frames/s, {row.memory_mb:7.1f} MB a stream, ready {row.ready_s:5.2f} s, "
+                f"found {row.found}",
                 flush=True,
             )
             torch.cuda.empty_cache()

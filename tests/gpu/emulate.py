@@ -20,6 +20,17 @@ from posemask.gpu.compiler import Launchable
 from posemask.gpu.launches import Count, Launch, Value
 
 HERE = Path(__file__).parent
+FLAGS = [
+    "-O1",
+    "-w",
+    "-std=c++17",
+    "-fPIC",
+    "-shared",
+    "-mf16c",
+    "-fpermissive",
+    "-fno-strict-aliasing",
+    "-DPOSEMASK_EMULATE",
+]
 KERNELS = Path(__file__).parents[2] / "src" / "posemask" / "gpu" / "kernels"
 
 
@@ -41,9 +52,18 @@ def build(name: str, constants: dict[str, int], folder: Path) -> ctypes.CDLL:
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".so", delete=False) as made:
             pass
         subprocess.run(
-            ["g++", "-O2", "-w", "-std=c++17", "-fPIC", "-shared", "-mf16c", "-fpermissive", "-fno-strict-aliasing"]
-            + ["-DPOSEMASK_EMULATE", f'-DSOURCE="{sources[0]}"', f"-DNAME={name}", *macros]
-            + [f"-I{HERE}", f"-I{KERNELS}", str(HERE / "emulator.cpp"), "-o", made.name],
+            [
+                "g++",
+                *FLAGS,
+                f"-I{HERE}",
+                f"-I{KERNELS}",
+                f'-DSOURCE="{sources[0]}"',
+                f"-DNAME={name}",
+                *macros,
+                str(HERE / "emulator.cpp"),
+                "-o",
+                made.name,
+            ],
             check=True,
         )
         os.replace(made.name, library)

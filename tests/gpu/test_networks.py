@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from .emulate import EmulatedKernels, emulate, need_emulator
 
 from posemask.errors import RuntimeUnavailableError
 from posemask.gpu import reference
@@ -20,6 +19,8 @@ from posemask.gpu.plan import Block, Plain, Pointwise, Refine, Squeeze, Stem, To
 from posemask.networks.graph import Graph
 from posemask.networks.to_torch import to_torch
 from posemask.pixels import torch as pixels
+
+from .emulate import EmulatedKernels, emulate, need_emulator
 
 NETWORKS = (
     "pose_detection",
@@ -41,7 +42,7 @@ def test_fusing_changes_nothing(graph_of: Read, name: str) -> None:
         expected, got = to_torch(graph)(image), reference.run(plan(graph), image)
     for a, b in zip(got, expected, strict=True):
         assert a.shape == b.shape
-        assert float((a - b).norm() / b.norm()) < 1e-4
+        assert float((a - b).norm()) < 1e-4 * float(b.norm()) + 1e-6
 
 
 @pytest.mark.parametrize("name", NETWORKS)

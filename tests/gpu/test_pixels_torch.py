@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from .emulate import EmulatedKernels, need_emulator
 
 from posemask.errors import ImageError, InputError, RuntimeUnavailableError
 from posemask.gpu.pictures import Cropper, picture_row
 from posemask.numbers.geometry import image_from_crop
 from posemask.pixels import torch as pixels
+
+from .emulate import EmulatedKernels, need_emulator
 
 native = pytest.importorskip("posemask.pixels.native", exc_type=RuntimeUnavailableError)
 RNG = np.random.default_rng(7)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from .emulate import EmulatedKernels, need_emulator
 
 from posemask.errors import ImageError, InputError, RuntimeUnavailableError, TimestampError
 from posemask.gpu.compiler import CudaKernels
@@ -18,6 +17,8 @@ from posemask.gpu.pictures import Effect
 from posemask.gpu.pool import PosePool, SelfiePool
 from posemask.networks.graph import Graph
 from posemask.pixels import torch as pixels
+
+from .emulate import EmulatedKernels, need_emulator
 
 Read = Callable[[str], Graph]
 
@@ -187,3 +188,27 @@ def test_the_gpu_equals_the_cpu_chain(graph_of: Read, person: np.ndarray) -> Non
     distance = np.linalg.norm(result.xyz[0, :, :2].cpu().numpy() - poses[0].xy, axis=-1) / crop_pixel
     assert result.found.item() == 1
     assert distance.mean() < 0.2
+
+
+@pytest.mark.slow
+def test_the_unified_apis_calls(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> None:
+    need_emulator()
+    from posemask.gpu.chain import BlazePoseChain
+    from posemask.models import blazepose
+
+    chain = BlazePoseChain(
+        EmulatedKernels(kernel_folder), graph_of("pose_detection"), graph_of("pose_landmark_lite"), segmentation=True
+    )
+    poses = chain.estimate(person, flip_horizontal=True)
+    expected = blazepose.estimate(blazepose.load("lite", segmentation=True), person, flip_horizontal=True)
+    crop_pixel = float(expected[0].roi[2]) / 256
+    assert len(poses) == 1
+    assert np.linalg.norm(poses[0].xy - expected[0].xy, axis=-1).mean() / crop_pixel < 0.5
+    assert chain.estimate(np.zeros_like(person)) == []
+    state, poses = chain.step(None, person, 1.0)
+    assert len(poses) == 1
+    with pytest.raises(TimestampError):
+        chain.step(state, person, 1.0)
+    state, poses = chain.step(state, np.zeros_like(person), 1.1)
+    assert poses == []
+    assert state.pool is None

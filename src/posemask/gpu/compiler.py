@@ -63,8 +63,8 @@ def require_cuda(device: str | torch.device = "cuda") -> torch.device:
     capability = torch.cuda.get_device_capability(index)
     if capability < OLDEST_CAPABILITY:
         raise RuntimeUnavailableError(
-            f"{torch.cuda.get_device_name(index)} has compute capability {capability[0]}.{capability[1]}; the GPU engine "
-            f"needs {OLDEST_CAPABILITY[0]}.{OLDEST_CAPABILITY[1]} or newer (Ampere, 2020); use device='cpu'"
+            f"{torch.cuda.get_device_name(index)} has compute capability {capability[0]}.{capability[1]}; the GPU "
+            f"engine needs {OLDEST_CAPABILITY[0]}.{OLDEST_CAPABILITY[1]} or newer (Ampere, 2020); use device='cpu'"
         )
     return torch.device("cuda", index)
 
@@ -103,7 +103,7 @@ def _nvrtc() -> ctypes.CDLL:
             for companion in sorted(Path(candidate).parent.glob("libnvrtc-builtins.so.*")):
                 ctypes.CDLL(str(companion))  # NVRTC asks for it by name; once loaded it is found wherever it lies
             return ctypes.CDLL(candidate)
-        except OSError as error:
+        except OSError as error:  # noqa: PERF203 - a handful of places
             problems.append(str(error))
     raise RuntimeUnavailableError(
         "NVRTC, which compiles the GPU kernels and comes with PyTorch's CUDA builds, cannot be loaded: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ __all__ = ["Arrivals", "Captured", "Feed", "Table"]
 DEPTH = 16
 """Frames by which the host may run ahead of the device; then it waits for the oldest."""
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 
 class Feed:
@@ -81,7 +81,7 @@ class Arrivals:
             latest = self._under_way.popleft()[1]
         if latest is None:
             return None
-        values = latest.numpy().copy()
+        values: np.ndarray[Any, Any] = latest.numpy().copy()
         self._free.append(latest)
         return values
 
@@ -91,7 +91,7 @@ class Table:
 
     def __init__(self, sizes: Sequence[tuple[int, int]], form: Format, device: torch.device) -> None:
         self._sizes, self._form = tuple(sizes), form
-        self._rows = [(0, height, width, 0, 0, 0) for height, width in sizes]
+        self._rows: list[tuple[int, ...]] = [(0, height, width, 0, 0, 0) for height, width in sizes]
         self._feed = Feed(torch.tensor(self._rows, dtype=torch.int64), device)
         self._held: Sequence[Tensor] = ()
 

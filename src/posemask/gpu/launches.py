@@ -6,7 +6,7 @@ A block's tile is chosen by `posemask.gpu.tiling` for a batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,9 +76,9 @@ def launch_of(
     """The launch of a step; None where no kernel fits it.
 
     It runs any number of frames and is tuned for `batch`; `clusters` says whether thread blocks may share work.
-    `float_input` says that the step's input is float32 (only a `Pointwise` may get one). With `float_output` the results
-    are float32 where the kernel can (`Launch.float_output` says whether it does). The output may have more channels than
-    the step's, up to a multiple of 8: the rest is zero.
+    `float_input` says that the step's input is float32 (only a `Pointwise` may get one). With `float_output` the
+    results are float32 where the kernel can (`Launch.float_output` says whether it does). The output may have more
+    channels than the step's, up to a multiple of 8: the rest is zero.
     """
     match step:
         case Block():
@@ -272,6 +272,7 @@ def _expanded(ordered: Array, groups: int) -> Array:
 
 def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input: bool, batch: int) -> Launch | None:
     k, n = step.dense.weights.shape
+    stored = n if step.flatten else up(n, 2)  # of a map's odd channels: pairs are stored at once
     map_rows = 1 if step.flatten else math.prod(shapes[step.input][:2])
     all_tiles = -(-n // 8)
     many = map_rows * batch >= 64 * PROCESSORS
@@ -282,7 +283,7 @@ def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input:
     per_block = (4 if many else 2) * at_once * 16
     constants = {
         "K": k,
-        "N": n,
+        "N": stored,
         "TILES": tiles,
         "MB": at_once,
         "WARPS": per_block // at_once // 16,
@@ -310,7 +311,7 @@ def _pointwise(step: Pointwise, shapes: Shapes, float_output: bool, float_input:
             Count(map_rows),
         ),
         step.output,
-        shapes[step.output],
+        shapes[step.output] if step.flatten else (*shapes[step.output][:2], stored),
         float_output,
     )
 

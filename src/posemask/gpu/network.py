@@ -31,7 +31,7 @@ coordinate in 256 pixels needs more. Maps (mask, heat map) leave in half."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """A captured network: fill `input`, call `replay()`, read `outputs`; all on the stream, the tensors stay the same."""
+    """A captured network: fill `input`, call `replay()`, read `outputs`; the tensors stay the same."""
 
     input: torch.Tensor
     outputs: tuple[torch.Tensor, ...]

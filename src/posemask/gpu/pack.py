@@ -1,10 +1,10 @@
 """Weights in the order in which the kernels' matrix products read them.
 
 The matrix unit takes a 16 x 8 piece of the weights from a warp's 32 lanes, two words of two halves each. Lane 4 g + q
-holds column g, and of the 16 rows those at positions 2q, 2q + 1 (first word) and 2q + 8, 2q + 9 (second word). Which input
-channel stands at a position is free, as long as both factors agree: it is chosen so that a lane reads 8 channels that
-are neighbours in memory (kernels/common.cuh, `multiply`). Likewise the columns are dealt out so that a lane's results
-are neighbours.
+holds column g, and of the 16 rows those at positions 2q, 2q + 1 (first word) and 2q + 8, 2q + 9 (second word). Which
+input channel stands at a position is free, as long as both factors agree: it is chosen so that a lane reads 8
+channels that are neighbours in memory (kernels/common.cuh, `multiply`). Likewise the columns are dealt out so that a
+lane's results are neighbours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["columns", "in_order", "pack", "rows_of_picture", "rows"]
+__all__ = ["columns", "in_order", "pack", "rows", "rows_of_picture"]
 
 Order = npt.NDArray[np.intp]
 
@@ -30,7 +30,7 @@ def rows(channels: int) -> Order:
 
 
 def rows_of_picture() -> Order:
-    """Row (ky, kx, channel of 4) of a 3 x 3 kernel at each row of the product; 4 pixels a line, the fourth has no weight."""
+    """Row (ky, kx, channel of 4) of a 3 x 3 kernel at each row of the product; a line's fourth pixel has no weight."""
     return np.array([ky * 16 + i if i < 12 else -1 for ky in range(3) for i in range(16)], dtype=np.intp)
 
 

@@ -1,7 +1,7 @@
 """The kernels for pictures, behind small functions on tensors: crops, masks, mattes, blurred and finished frames.
 
-Pictures of any size and format stand side by side in a table on the device, one row a stream (kernels/pictures.cuh); all
-functions work on every row at once. Nothing here allocates while frames run: buffers are made by the constructors.
+Pictures of any size and format stand side by side in a table on the device, one row a stream (kernels/pictures.cuh);
+all functions work on every row at once. Nothing here allocates while frames run: buffers are made by the constructors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -30,7 +30,7 @@ __all__ = [
     "plane_shape",
 ]
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 Format = Literal["rgb", "nv12"]
 
 Background = Literal["blur", "picture", "color"]
@@ -109,7 +109,7 @@ class Cropper:
         self.crops = torch.zeros((count, height, width, 4), dtype=torch.float16, device=place.device)
 
     def run(self, table: Tensor, rows: Tensor, count: int, rois: Tensor | None = None) -> Tensor:
-        """Crops of the first `count` of `rows` (int32: which picture); by `rois` (n, 4) double, or by `maps` as they are."""
+        """Crops of the first `count` of `rows` (int32: which picture), by `rois` (n, 4) double or by `maps`."""
         self._sampling.run((-(-count // 32), 1), rois, self.maps, self.matrices, count)
         self._crop.run((self._blocks, count), table, rows, self.matrices, self.crops, self._scale, self._offset)
         return self.crops[:count]

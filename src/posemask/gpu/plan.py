@@ -8,7 +8,7 @@ expanded tensor never leaves the chip.
 * expand 1x1 -> depthwise -> project 1x1 (-> add the input) becomes one `Block`; so does depthwise -> project, a first
   3x3 convolution of the picture -> depthwise -> project, and a squeeze-and-excite gate between depthwise and project.
 * A 1x1 convolution without activation commutes with bilinear enlargement (the weights of a pixel's neighbours sum to
-  one), so it runs before it, on a quarter of the pixels; enlargement and the addition of a skip connection are one step.
+  one), so it runs before it, on a quarter of the pixels; enlargement and adding a skip connection are one step.
 * mean -> dense -> relu -> dense -> sigmoid is one `Squeeze`; the product with it joins the step that reads it.
 * A 2x2 convolution of a 2x2 map is a dense layer of the flattened map.
 * Two separable residual steps on 8 channels behind an enlargement, and a last 3x3 convolution to one channel, are one
@@ -275,11 +275,9 @@ class _Work:
 def _is_pool_of_all(work: _Work, op: _Op) -> bool:
     """Whether the operator takes the mean of a whole map."""
     if op.kind == "mean":
-        return op.attributes["axes"] == (1, 2) and op.attributes["keep_dims"]
-    return (
-        op.kind == "average_pool"
-        and op.attributes["window"] == work.shapes[op.inputs[0]][1:3] == op.attributes["strides"]
-    )
+        return bool(op.attributes["axes"] == (1, 2) and op.attributes["keep_dims"])
+    size = work.shapes[op.inputs[0]][1:3]
+    return op.kind == "average_pool" and bool(op.attributes["window"] == size == op.attributes["strides"])
 
 
 def _fold_activations(work: _Work) -> None:
@@ -311,7 +309,7 @@ def _fold_paddings(work: _Work) -> None:
 
 
 def _commute_enlargement(work: _Work) -> None:
-    """resize -> 1x1 convolution becomes 1x1 convolution -> resize with the convolution's activation."""
+    """Resize -> 1x1 convolution becomes 1x1 convolution -> resize with the convolution's activation."""
     for op in list(work.ops.values()):
         if op.kind != "resize_bilinear":
             continue
@@ -581,10 +579,10 @@ def _match_block(work: _Work, op: _Op, used: set[str], emit: Any) -> None:
             and stride == (1, 1)
             and block.input in add.inputs
             and block.stem is None
+            and add.inputs.count(last.output) == 1
         ):
-            if add.inputs.count(last.output) == 1:
-                block = replace(block, residual="input", activation=add.activation, output=add.output)
-                operators.append(add)
+            block = replace(block, residual="input", activation=add.activation, output=add.output)
+            operators.append(add)
     elif project is not None and project.kind == "transposed_conv2d" and block.gate is None:
         weights, bias = work.weights_of(project)
         if weights.shape[:3] == (1, 2, 2) and project.attributes["strides"] == (2, 2):
@@ -618,7 +616,7 @@ def _stem(work: _Work, op: _Op) -> Stem:
 
 
 def _gate_after(work: _Work, op: _Op) -> tuple[Dense, Dense, list[_Op]] | None:
-    """mean -> dense, relu -> dense, sigmoid -> mul of a value that has just these two readers."""
+    """Mean -> dense, relu -> dense, sigmoid -> mul of a value that has just these two readers."""
     readers = work.readers(op.output)
     if len(readers) != 2 or op.output in work.graph.outputs:
         return None

@@ -1,7 +1,7 @@
 """Many streams stepped together, each with its own people, wholly on the device.
 
-    frame -> crop -> landmark network -> keypoints, filters, next region -> mask -> finished frame      every stream
-    frame -> letterbox -> detector -> region                                                           streams without one
+    frame -> crop -> landmark network -> keypoints, filters, next region -> mask -> finished frame     every stream
+    frame -> letterbox -> detector -> region                                                   streams without one
 
 The state of all streams is one set of tensors. The first line is one CUDA graph for all streams, whether somebody is
 followed there or not; the second is one graph for 1, 2, 4, ... streams. Which streams need the detector is known from
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -34,8 +35,9 @@ from .pictures import Composer, Cropper, Effect, Format, MaskFilter, _Part, bits
 
 __all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults"]
 
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 DETECTOR_SIZE, CROP_SIZE, KEYPOINTS = 224, 256, 33
+HEATMAP_STRIDE = 40  # 39 maps and one of nothing
 DOUBTFUL_STEPS = 3  # a stream that was reset is offered to the detector so often, whatever older flags say
 
 
@@ -170,7 +172,9 @@ class PosePool:
             place, (DETECTOR_SIZE,) * 2, n, border="zero", scale=2 / 255, offset=-1.0, from_rois=False
         )
         self._crops = Cropper(place, (CROP_SIZE,) * 2, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=True)
-        self._people = _Part(place, "people", {"SMOOTH": int(smooth_keypoints)}, 128, 8 * (70 + 204 + 4 + 4))
+        self._people = _Part(
+            place, "people", {"SMOOTH": int(smooth_keypoints), "HEAT": HEATMAP_STRIDE}, 128, 8 * (70 + 204 + 4 + 4)
+        )
         mask_hw = (CROP_SIZE, CROP_SIZE)
         self._masks = (
             MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
@@ -217,6 +221,7 @@ class PosePool:
         self._streams.table.set(blank)
         memory = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self._observe = Captured(self._observe_all, self.device, memory)
+        self._look = Captured(self._look_for_all, self.device, memory)
         sizes = sorted({min(1 << i, self.count) for i in range(self.count.bit_length() + 1)})
         self._detect = {size: Captured(partial(self._detect_some, size), self.device, memory) for size in sizes}
         for stream in range(self.count):
@@ -257,6 +262,25 @@ class PosePool:
             self._arrivals.request()
         return self._results
 
+    def look_for_people(self) -> None:
+        """Queue the detector on the first stream's frame and give its people, best first, to the rows.
+
+        For pools whose streams are one picture, each row for another person; everybody who was followed is forgotten.
+        """
+        with torch.inference_mode():
+            self._look.run()
+
+    def observe(self, frames: Sequence[Tensor], times: Sequence[float]) -> PoseResults:
+        """Queue one frame of every stream without the detector, as `step` otherwise."""
+        with torch.inference_mode():
+            self._streams.feed(frames, times, None)
+            self._observe.run()
+        return self._results
+
+    def point_at(self, frames: Sequence[Tensor]) -> None:
+        """Say where the streams' frames lie, for `look_for_people` before `observe`."""
+        self._streams.table.set(frames)
+
     def reset(self, stream: int) -> None:
         """Forget a stream's person and time: its next frame is a new stream's first."""
         self._has_roi[stream].zero_()
@@ -280,6 +304,19 @@ class PosePool:
         new = (best[:, 0] > 0) & (has == 0)
         self._roi.index_put_((rows,), torch.where(new[:, None], found, self._roi[rows]))
         self._has_roi.index_put_((rows,), has | new.int())
+
+    def _look_for_all(self) -> None:
+        self._detect_crops.maps[:1].copy_(self._letterbox[:1])
+        crops = self._detect_crops.run(self._streams.table.tensor, self._all_rows, 1)
+        raw, logits = self._detector(crops)
+        points, scores = decode_detections(raw, logits, self._anchors, input_size=DETECTOR_SIZE)
+        people, best = weighted_nms(points, scores, max_people=self.count, min_score=self._min_detection)
+        alignment = apply_affine(self._fraction[:1], people[:, :, 4:8].reshape(1, -1, 2)).reshape(-1, 2, 2)
+        found = best[0] > 0
+        rois = roi_from_points(alignment[:, 0], alignment[:, 1]).double()
+        self._roi.copy_(torch.where(found[:, None], rois, self._start_roi))
+        self._has_roi.copy_(found.int())
+        self._alive.zero_()
 
     def _observe_all(self) -> None:
         r, streams = self._results, self._streams

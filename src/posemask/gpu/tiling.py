@@ -1,10 +1,12 @@
 """Which part of a block's output one thread block makes: chosen by counting.
 
 Counted are, for one thread block: the matrix products (with the halo computed twice and rows padded to 16), the loads
-and products of the depthwise step, what a chunk of channels costs however little it holds, and the tile's loading; then how many
-thread blocks fit on a multiprocessor by shared memory and registers, and how many rounds of them a batch needs. The
-count is rough, in cycles; it only has to rank. For large batches it favours tiles with little halo, for a single picture
-tiles enough to give every multiprocessor one, and thread blocks that share a tile's channels.
+and products of the depthwise step, what a chunk of channels costs however little it holds, and the tile's loading;
+then how many thread blocks fit on a multiprocessor by shared memory and registers, and how many rounds of them a
+batch needs. The count is rough, in cycles; it only has to rank. For large batches it favours tiles with little halo,
+for a single picture tiles enough to give every multiprocessor one, and thread blocks that share a tile's channels.
+For the published networks the best few were timed on the card; what was best is in measured.json
+(benchmarks/gpu_tilings.py wrote it).
 """
 
 from __future__ import annotations
@@ -66,7 +68,8 @@ class Tiling:
         th, tw: its pixels; frames: pictures, where a tile is the whole map.
         chunk: channels at a time; split: thread blocks that share a tile's chunks.
         strip: pixels below each other that a thread makes in the depthwise step.
-        warps: of a thread block; warps_n: of those side by side over the projection's columns; rows_at_once: 16-row tiles a warp expands together.
+        warps: of a thread block; warps_n: of those side by side over the projection's columns.
+        rows_at_once: 16-row tiles that a warp expands together.
         shared_bytes: what it takes; per_processor: how many a multiprocessor should hold at once.
         cycles: estimate for the batch.
     """
@@ -117,7 +120,8 @@ def best_tiling(shape: BlockShape, *, batch: int, clusters: bool) -> Tiling | No
     """
     row = _measured().get(measured_key(shape, batch)) if batch <= MOST_ONE or batch >= LEAST_MANY else None
     if row and (clusters or row[4] == 1):
-        tiling = _tiling(shape, *row, batch=batch)
+        th, tw, frames, chunk, split, warps, warps_n = row
+        tiling = _tiling(shape, th, tw, frames, chunk, split, warps, warps_n, batch)
         if tiling:
             return tiling
     return min(tilings(shape, batch=batch, clusters=clusters), key=lambda tiling: tiling.cycles, default=None)
@@ -133,7 +137,7 @@ def tilings(shape: BlockShape, *, batch: int, clusters: bool) -> Iterator[Tiling
         whole = (th, tw) == (s.oh, s.ow)
         if frames > 1 and (not whole or s.gate or s.stem or frames > batch):
             continue
-        if not 16 <= frames * th * tw <= 512 and not whole or frames * th * tw > 512 or (s.gate and not whole):
+        if (not 16 <= frames * th * tw <= 512 and not whole) or frames * th * tw > 512 or (s.gate and not whole):
             continue
         if chunk == 16 and (s.gate or s.ce > 200 or (s.ce > 32 and s.ce % 32 == 0)):
             continue

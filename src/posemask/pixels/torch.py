@@ -5,13 +5,14 @@ the rounding of float32. It is written in torch's own operators, once for every 
 kernels (`posemask.gpu`) are held against.
 
 Pictures are (..., H, W, 3) uint8 RGB, masks (..., h, w) float. Maps are (..., 2, 3) float64; coordinates are those of
-pixel indices, x right, y down, without half a pixel. `nv12_to_rgb` and `rgb_to_nv12` change the format that video decoders use.
+pixel indices, x right, y down, without half a pixel. `nv12_to_rgb` and `rgb_to_nv12` change to and from the format
+that video decoders use.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as nn
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 Border = Literal["zero", "replicate"]
-Tensor = torch.Tensor
+Tensor: TypeAlias = torch.Tensor
 
 _DOUBLE_EPSILON = 2.220446049250313e-16
 _LEAST_CELLS, _REACH, _LARGEST_CELL = 1.5, 3, 16  # of the blur: csrc/pixels/blur_plan.cpp
@@ -197,7 +198,7 @@ def paste(mask: Tensor, image_from_crop: Tensor, size_hw: tuple[int, int], *, bo
 
 
 def resize(image: Tensor, size_hw: tuple[int, int], *, method: Literal["linear", "area"] = "linear") -> Tensor:
-    """Pictures (..., H, W, 3) uint8 at another size, half-pixel centres: between pixels, or means of areas for shrinking."""
+    """Pictures (..., H, W, 3) uint8 at another size, half-pixel centres; "area" takes means, for shrinking."""
     image = _checked_picture(image)
     flat = image.reshape(-1, *image.shape[-3:]).permute(0, 3, 1, 2).float()
     if method == "linear":
@@ -250,7 +251,7 @@ def blend_blurred(image: Tensor, alpha: Tensor, sigma: float, *, masked: bool = 
 
 
 def _blurred(flat: Tensor, weight: Tensor, sigma: float, *, replicate: bool) -> Tensor:
-    """(N, 3, H, W) float: colours blurred with each pixel's weight and the weights divided out; black where there is none."""
+    """(N, 3, H, W): colours blurred with each pixel's weight, the weights divided out; black where there is none."""
     if not sigma > 0:
         raise InputError(f"sigma must be greater than 0, got {sigma!r}")
     factor, weights = blur_plan(sigma)

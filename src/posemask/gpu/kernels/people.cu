@@ -5,7 +5,7 @@
 // State of a stream, read and written: roi[4], has_roi (somebody is followed, or was just detected), alive (the filters hold
 // somebody), filters[3][68][3] (raw, smooth, slope), visibility[33].
 // Results: found, score, xyz[33][3], world[33][3], visibility, presence, used_roi[4]; flags[n] = has_roi for the host.
-// Constants: SMOOTH. options: minimum presence as float32.
+// Constants: SMOOTH; HEAT (values between neighbouring pixels of the heat map). options: minimum presence as float32.
 #include "common.cuh"
 
 DEVICE double sigmoid64(double v) {
@@ -34,7 +34,7 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
     double* const points = xy + 70;                // [68][3] in the image and in metres
     double* const region = points + 204;           // [4]
     double* const next = region + 4;               // [2][2] smoothed auxiliary points
-    raw += n * 195, metres += n * 117, heatmap += (long long)n * 64 * 64 * 39 * 2;
+    raw += n * 195, metres += n * 117, heatmap += (long long)n * 64 * 64 * HEAT * 2;
     const bool present = has_roi[n] && score[n] >= __uint_as_float(min_presence_bits);
     const bool restart = !alive[n];
     if (thread < 4) region[thread] = roi[n * 4 + thread];
@@ -48,7 +48,7 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
         for (int tap = lane; tap < 49; tap += 32) {
             const int cx = (inside ? (int)column : 0) + tap % 7 - 3, cy = (inside ? (int)row : 0) + tap / 7 - 3;
             if (cx < 0 || cx >= 64 || cy < 0 || cy >= 64) continue;
-            const float logit = half_at(heatmap, (cy * 64 + cx) * 39 + point);
+            const float logit = half_at(heatmap, (cy * 64 + cx) * HEAT + point);
             const float c = 1.0f / (1.0f + expf(-fminf(fmaxf(logit, -80.0f), 80.0f)));
             total += c, sum_x += c * cx, sum_y += c * cy, largest = fmaxf(largest, c);
         }
