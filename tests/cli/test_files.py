@@ -41,6 +41,12 @@ class TestInputs:
         (source,) = find_sources(["-"])
         assert (source.path, source.name, source.stem) == (None, "standard input", "stdin")
 
+    def test_an_empty_name_is_not_the_current_folder(self):
+        with pytest.raises(InputError, match="empty name"):
+            find_sources([""])
+        with pytest.raises(InputError, match="empty name"):
+            Destination("", several=False, picture_suffix=None, video_suffix=None)
+
     def test_nothing_found(self, folder):
         (folder / "empty").mkdir()
         with pytest.raises(InputError, match="holds no pictures"):

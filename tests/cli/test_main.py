@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 
 from posemask import __version__, cli
 from posemask.errors import InputError
@@ -85,6 +88,41 @@ def test_the_command_line_imports_no_runtime() -> None:
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     heavy = {"ai_edge_litert", "openvino", "onnxruntime", "onnx", "torch", "mediapipe", "av", "numpy", "PIL", "httpx"}
     assert not heavy & set(loaded)
+
+
+def program(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    code = "import sys; from posemask.cli import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", code, *arguments], timeout=60, check=False, **options)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows' programs without a console are started another way")
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_without_standard_streams(closed: tuple[int, ...], tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    def status(*arguments: str) -> int:
+        return program(*arguments, cwd=tmp_path, preexec_fn=close).returncode
+
+    assert status("models", "list") == 0
+    assert status("replace", "a.png", "-b", "nothing", "-o", "b.png") == 1
+    finished = program("blur", "-", cwd=tmp_path, preexec_fn=close, stderr=subprocess.PIPE)
+    assert finished.returncode == 1
+    assert b"fault of posemask" not in finished.stderr
+
+
+@pytest.mark.parametrize("name", ["ünï 名.png", os.fsdecode(b"\xffa.png")])
+def test_names_that_the_console_cannot_show(name: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    finished = program("pose", name, cwd=tmp_path, capture_output=True, env=environment)
+    assert finished.returncode == 1
+    (line,) = finished.stderr.decode("ascii").splitlines()
+    assert line.endswith("No such file or directory")
+    listed = program("models", "list", "--json", cwd=tmp_path, capture_output=True, env=environment)
+    assert any("224×224" in model["description"] for model in json.loads(listed.stdout))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGPIPE semantics")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -57,6 +58,19 @@ class TestEachCommand:
         assert outcome.status == 0
         assert names(tmp_path) == ["p.jsonl", "p.webp", "photo.png"]
         assert outcome.out == (tmp_path / "p.jsonl").read_text()
+
+    def test_two_results_never_share_a_file(self, run, photo, tmp_path, made):
+        outcome = run("pose", photo, "-o", tmp_path / "p.json", "--json", tmp_path / "p.json")
+        assert outcome.status == 1
+        assert "two results would go to" in outcome.error_line
+        assert names(tmp_path) == ["photo.png"]
+        assert made["model"].calls == []
+
+    @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+    def test_pose_of_a_name_that_is_no_text(self, run, photo, tmp_path):
+        odd = photo.rename(tmp_path / os.fsdecode(b"\xff.png"))
+        assert run("pose", odd, "-o", tmp_path / "p.json").status == 0
+        assert json.loads((tmp_path / "p.json").read_text())["source"] == str(odd)
 
     def test_pose_lies_beside_the_picture_by_default(self, run, photo, tmp_path):
         assert run("pose", photo).status == 0
@@ -174,6 +188,10 @@ class TestRefused:
             (["mask", "a*.xyz"], "no file matches"),
             (["mask", "a.png", "b.png", "-o", "c.png"], "need a folder"),
             (["blur", "a.png", "--edge", "0.4"], "--edge"),
+            (["blur", "a.png", "--edge", "0.9,0.4"], "the smaller first"),
+            (["blur", "a.png", "--edge", "nan,1"], "--edge"),
+            (["replace", "a.png", "-b", "."], "is a folder"),
+            (["replace", "a.png", "-b", ""], "a file or a colour"),
             (["blur", "a.png", "--start", "5", "--end", "2"], "--end"),
             (["replace", "a.png", "-b", "no-such-color"], "a file or a colour"),
         ],

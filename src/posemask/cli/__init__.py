@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Every error is one line on the standard error stream. POSEMASK_TRACEBACK=1 shows where it was raised.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    _ready_standard_streams()
     try:
         status = make_app()(arguments or ["--help"], prog_name="posemask", standalone_mode=False)
         sys.stdout.flush()
@@ -73,6 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == 130:  # newer Typers turn Ctrl-C into this status without a word
         return _fail("interrupted", 130)
     return status if isinstance(status, int) else 0
+
+
+def _ready_standard_streams() -> None:
+    """Services start programs without these streams, and a stream's encoding may lack the letters of a file's name."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The lowest free number, which is the closed stream's own: no file of ours may be taken for it.
+            number = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8"))
+        elif name != "stdin" and getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _explain(error: Exception) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,9 +25,11 @@ Behind = Callable[[tuple[int, int], float | None], Any]
 @contextmanager
 def open_background(name: str) -> Iterator[Behind]:
     """What a file or a colour is as a background. `InputError` if it is neither."""
-    if not Path(name).exists():
+    if not name or not os.path.exists(name):
         color = _color(name)
         yield lambda size_hw, time: color
+    elif os.path.isdir(name):
+        raise InputError(f"--background must be a picture, a video or a colour, {name} is a folder")
     elif is_video(name):
         moving = _Moving(Path(name))
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +21,8 @@ _WIDTH_OF_A_FILE = 200  # a table that is not shown on a terminal is not squeeze
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON, indented, readable by people too."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON, indented, readable by people too; in ASCII, which every stream takes."""
+    print(json.dumps(value, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,22 +40,26 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextlib.contextmanager
 def fetch_bar() -> Iterator[Progress]:
-    """A bar on the standard error stream for each file that is fetched in the ``with`` block; none if none is."""
+    """A bar for each file that is fetched in the ``with`` block; a line where there is no terminal to draw it on."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bar = Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console)
     tasks: dict[str, Any] = {}
 
     def progress(what: str, done: int, total: int | None) -> None:
-        bar.start()
         if what not in tasks:
             tasks[what] = bar.add_task(what, total=None)
+            if console.is_terminal:
+                bar.start()
+            else:
+                print(f"posemask: fetching: {what}", file=sys.stderr)
         bar.update(tasks[what], completed=done, total=total)
 
     try:
         yield progress
     finally:
-        if tasks:
+        if tasks and console.is_terminal:
             bar.stop()

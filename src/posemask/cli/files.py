@@ -46,6 +46,8 @@ def find_sources(arguments: Sequence[str]) -> list[Source]:
 
 def _expand(argument: str) -> Iterator[Source]:
     path = Path(argument)
+    if not argument:
+        raise InputError("an input has an empty name; a variable may be unset")
     if argument == STANDARD:
         yield Source(None)
     elif path.is_dir():
@@ -93,6 +95,8 @@ class Destination:
     _taken: set[Path] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        if self.option == "":
+            raise InputError("the output has an empty name; a variable may be unset")
         if self.option is not None and self.several and not self._is_folder():
             raise InputError(f"several inputs need a folder for their results, got {self.option}; end it with a slash")
 
@@ -122,6 +126,8 @@ class Destination:
         folder = Path(self.option)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise OutputError(f"cannot write into {folder}: it is not a folder; give a file's name a suffix") from error
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
         return self._free(folder, source, source.stem, suffix)

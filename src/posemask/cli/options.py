@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT", help="Pictures, videos, folders, patterns; - for standard input.")
+    list[str],
+    typer.Argument(metavar="INPUT", help="Pictures, videos, folders, patterns; - is a picture on standard input."),
 ]
 Output = Annotated[
     str | None,
@@ -168,11 +169,13 @@ def parse_parts(text: str) -> tuple[int, ...]:
 
 
 def parse_edge(text: str) -> tuple[float, float]:
-    """Two numbers with a comma between."""
+    """Two probabilities with a comma between, the first not above the second."""
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"--edge must be two probabilities such as 0.4,0.9, got {text!r}") from None
+        low, high = 1.0, 0.0
+    if not 0.0 <= low <= high <= 1.0:
+        raise InputError(f"--edge must be two probabilities such as 0.4,0.9, the smaller first, got {text!r}")
     return low, high
 
 

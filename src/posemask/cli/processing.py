@@ -290,7 +290,13 @@ class _Run:
         self._progress.advance()
 
     def _paths(self, source: Source, *, is_video: bool) -> list[Path | None]:
-        return [output.destination.path(source, is_video=is_video) for output in self._outputs]
+        paths = [output.destination.path(source, is_video=is_video) for output in self._outputs]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise InputError(
+                    f"two results would go to {path or 'the standard output'}; name another for one of them"
+                )
+        return paths
 
     def _open(
         self,
@@ -350,15 +356,21 @@ def _print_png(picture: npt.NDArray[Any]) -> None:
 
 @contextmanager
 def _terminate_like_interrupt() -> Iterator[None]:
-    """A polite request to end (SIGTERM) ends like Ctrl-C: nothing half written is left."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A polite request to end (SIGTERM) and the terminal's end (SIGHUP) are like Ctrl-C: nothing half written is left.
+
+    A signal that is ignored, as nohup has it, or has a handler already is left alone.
+    """
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        present = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        taken = [number for number in present if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -380,8 +392,9 @@ def _quiet_libraries() -> Iterator[None]:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         stack.callback(os.dup2, kept, 2)
+        encoding = sys.stderr.encoding
         if sys.stderr is sys.__stderr__:  # a test's stand-in stays
-            own = os.fdopen(os.dup(kept), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+            own = os.fdopen(os.dup(kept), "w", buffering=1, encoding=encoding, errors="backslashreplace")
             stack.enter_context(own)
             stack.enter_context(contextlib.redirect_stderr(own))
         yield

@@ -28,7 +28,8 @@ class ResultsJson:
         self._stream = stream
         self._lines = lines
         self._empty = True
-        head = json.dumps(_head(source, model, size_hw, BLAZEPOSE), ensure_ascii=False, allow_nan=False)
+        # Letters outside ASCII are escaped: a file's name may hold what no encoding knows, and a console's is poor.
+        head = json.dumps(_head(source, model, size_hw, BLAZEPOSE), allow_nan=False)
         stream.write(f"{head}\n" if lines else f'{head[:-1]}, "frames": [')
 
     def write(self, index: int, time: float | None, poses: Sequence[Pose]) -> None:

