@@ -69,6 +69,12 @@ def test_people_cross_with_their_ids() -> None:
         assert ids.tolist() == ([1, 2] if i % 2 == 0 else [2, 1])
 
 
+def test_who_is_followed_keeps_the_id_however_far() -> None:
+    tracks, _ = p.track(p.NO_TRACKS, np.stack([person(100), person(400)]), 0.0)
+    _, ids = p.track(tracks, np.stack([person(120), person(900)]), 0.1, followed=np.array([0, 1]))
+    assert ids.tolist() == [3, 1]
+
+
 def test_who_comes_back_within_a_second_is_the_same() -> None:
     tracks, _ = p.track(p.NO_TRACKS, person(100)[None], 0.0)
     tracks, _ = p.track(tracks, np.empty((0, 33, 3)), 0.5)

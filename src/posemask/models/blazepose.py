@@ -374,7 +374,12 @@ def step(
 
     landmarks, masks = _select(landmarks, seen), None if masks is None else masks[seen]
     keypoints = np.concatenate([landmarks.xyz[..., :2], landmarks.visibility[..., None]], axis=-1)
-    tracks, ids = track(state.tracks, keypoints, time, kind=model.tracker)
+    known = (
+        np.where(seen < len(followed), state.tracks.ids[np.minimum(seen, len(followed) - 1)], 0)
+        if len(followed)
+        else None
+    )
+    tracks, ids = track(state.tracks, keypoints, time, kind=model.tracker, followed=known)
     smoothing, restart = _carry(state.smoothing, seen, len(followed))
     smoothing, smoothed = smooth_landmarks(
         smoothing, landmarks, time - state.time, smooth_keypoints=model.smooth_keypoints, restart=restart

@@ -82,7 +82,7 @@ def distinct(similarity: Floats, threshold: float) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """The people that a tracker remembers, the last seen first.
+    """The people that a tracker remembers: those of the last frame in their order, then the others.
 
     Attributes:
         ids: (T,) integers from 1.
@@ -101,17 +101,24 @@ NO_TRACKS = Tracks(ids=np.empty(0, np.int64), keypoints=np.empty((0, 33, 3)), se
 
 
 def track(
-    tracks: Tracks, keypoints: Floats, time: float, *, kind: TrackerKind = "box"
+    tracks: Tracks,
+    keypoints: Floats,
+    time: float,
+    *,
+    kind: TrackerKind = "box",
+    followed: npt.NDArray[np.int64] | None = None,
 ) -> tuple[Tracks, npt.NDArray[np.int64]]:
     """One frame: gives each person an id, the one that it had before if it was there within `MAX_AGE` seconds.
 
-    In the order given, each takes the free track that is most alike, if it is alike enough; who finds none starts one.
+    Who is followed keeps the id. Of the others each takes, in the order given, the free track that is most alike, if
+    it is alike enough; who finds none starts one.
 
     Args:
         tracks: of the frame before; `NO_TRACKS` at the start.
         keypoints: (P, 33, 3) x, y, score, the best person first.
         time: seconds.
         kind: what is compared, boxes around the keypoints or the keypoints themselves.
+        followed: (P,) ids of the people who were followed here from the frame before; 0 for the others.
 
     Returns:
         The new state and (P,) ids.
@@ -122,10 +129,10 @@ def track(
         similarity = box_similarity(tight_boxes(keypoints[..., :2]), tight_boxes(old[..., :2]))
     else:
         similarity = keypoint_similarity(keypoints, old)
-    ids = np.zeros(len(keypoints), np.int64)
-    free = np.ones(len(old_ids), bool)
+    ids = np.zeros(len(keypoints), np.int64) if followed is None else followed.copy()
+    free = ~np.isin(old_ids, ids)
     next_id = tracks.next_id
-    for i in range(len(keypoints)):
+    for i in np.flatnonzero(ids == 0):
         candidates = np.where(free, similarity[i], -1.0)
         best = int(np.argmax(candidates)) if len(candidates) else -1
         if best >= 0 and candidates[best] >= MIN_SIMILARITY[kind]:
