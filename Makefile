@@ -22,13 +22,14 @@ TEST_EXTRAS := demo$(if $(EXTRAS),$(comma)$(EXTRAS))
 DEMO_STAMP := $(VENV)/.installed-demo
 TEST_STAMP := $(VENV)/.installed-test-$(subst $(comma),-,$(subst $(space),-,$(TEST_EXTRAS) $(REQUIREMENTS)))
 
-.PHONY: help demo test install lint build native clean
+.PHONY: help demo test install lint build native sanitize clean
 
 help:
 	@echo "make demo [INPUT=photo.jpg|dance.mp4]  the product at work: pictures in demo-output/"
 	@echo "make test [EXTRAS=openvino,torch]      lint, types and the whole test suite"
 	@echo "make lint                              lint and types"
 	@echo "make native                            rebuild the C++ modules in place while working on them"
+	@echo "make sanitize                          the native modules' tests under the address and behaviour sanitizers"
 	@echo "make build                             a wheel in dist/"
 	@echo "make clean                             remove what was built, and .venv"
 
@@ -55,7 +56,12 @@ native: $(VENV)/.installed-native
 	$(BIN)/cmake -S . -B build/dev -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" \
 	  -DPython_EXECUTABLE="$(abspath $(BIN)/python)" -Dnanobind_DIR="$$($(BIN)/python -m nanobind --cmake_dir)"
 	$(BIN)/cmake --build build/dev
+	rm -f src/posemask/_*.so # a running program may still have the old ones mapped
 	find build/dev -name '_*.so' -exec cp {} src/posemask/ \;
+
+sanitize: $(VENV)/.installed-native
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/sanitize.py _pixels -q tests/pixels
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/sanitize.py _engine -q tests/runtimes/test_native.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output src/posemask/_*.so

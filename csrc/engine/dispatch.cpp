@@ -14,7 +14,7 @@ extern const Kernels avx512;
 
 const Kernels& best_kernels() {
 #if defined(ENGINE_X86)
-  const char* asked = std::getenv("POSEMASK_INSTRUCTION_SET");
+  const char* asked = std::getenv("POSEMASK_ISA");
   const auto allowed = [asked](const char* name) {
     return !asked || !*asked || std::strcmp(asked, name) == 0 ||
            (std::strcmp(asked, "avx512") == 0 && std::strcmp(name, "avx2") == 0);

@@ -135,6 +135,6 @@ class Plan {
   bool profiling_ = false;
 };
 
-const Kernels& best_kernels();  // for this machine; POSEMASK_INSTRUCTION_SET=portable|avx2|avx512 asks for lesser ones
+const Kernels& best_kernels();  // for this machine; POSEMASK_ISA=portable|avx2|avx512 asks for lesser ones
 
 }  // namespace engine

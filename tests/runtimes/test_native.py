@@ -50,7 +50,7 @@ MODELS = (
 def instruction_set(request, monkeypatch):
     from posemask import _engine
 
-    monkeypatch.setenv("POSEMASK_INSTRUCTION_SET", request.param)
+    monkeypatch.setenv("POSEMASK_ISA", request.param)
     if _engine.instruction_set() != request.param:
         pytest.skip(f"this machine has no {request.param}")
     return request.param

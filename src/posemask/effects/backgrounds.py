@@ -169,24 +169,4 @@ def _people(image: Picture, matte: Matte, clean_edges: bool) -> Picture:
     part = matte.view(image)
     if not clean_edges or not part.size:
         return part
-    nearby = _nearby(part, matte.alpha, min(max(1.5, 1.5 * matte.grain), _MOST_SIGMA))
-    return pixels.blend(part, nearby, matte.alpha)
-
-
-def _nearby(image: Picture, weight: Plane, sigma: float) -> Picture:
-    """Around every pixel the mean of the picture under a Gaussian, each pixel counting as much as its weight.
-
-    Where nothing that counts is near the colour is black; there nobody is seen. It is computed in a reduced picture,
-    whose cells are a Gaussian's 1.5th or less.
-    """
-    factor = 2 ** max(0, min(4, int(np.log2(sigma / 1.5))))
-    height, width = image.shape[:2]
-    if factor > 1:
-        small_hw = -(-height // factor), -(-width // factor)
-        image = pixels.resize(image, small_hw, method="area")
-        weight = pixels.resize(weight, small_hw, method="area")
-    weighted = pixels.blur(pixels.blend(image, np.zeros_like(image), weight), sigma / factor)
-    total = pixels.blur(weight, sigma / factor)
-    mean = weighted * (255 / np.maximum(total, 1).astype(np.float32))[..., None]
-    nearby = np.minimum(mean + np.float32(0.5), 255).astype(np.uint8)
-    return pixels.resize(nearby, (height, width), method="linear") if factor > 1 else nearby
+    return pixels.spread_foreground(part, matte.alpha, min(max(1.5, 1.5 * matte.grain), _MOST_SIGMA))
