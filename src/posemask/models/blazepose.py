@@ -45,7 +45,6 @@ from ..numbers.geometry import (
     roi_from_points,
 )
 from ..numbers.landmarks import decode_landmarks, project_landmarks
-from ..numbers.parts import body_distance
 from ..numbers.people import (
     NO_TRACKS,
     TrackerKind,
@@ -53,7 +52,6 @@ from ..numbers.people import (
     box_similarity,
     distinct,
     keypoint_similarity,
-    share_pixels,
     track,
 )
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
@@ -61,6 +59,7 @@ from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
 from ..runtimes import RuntimeName
 from .files import read_network
+from .instances import separate
 from .search import Candidates, find_people, search_views, verify
 from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 
@@ -480,29 +479,6 @@ def _select(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
     return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
-def _separate(
-    masks: npt.NDArray[np.float32], affine: Floats, landmarks: Landmarks, size_hw: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], Floats]:
-    """Masks that do not overlap, and where they lie: a pixel belongs to the person most likely to own it.
-
-    Masks that meet are resampled to the pixels of the image, where alone it can be said that no pixel has two owners.
-    """
-    in_image = np.stack([pixels.paste(mask, to_image, size_hw) for mask, to_image in zip(masks, affine, strict=True)])
-    if np.sort(in_image, axis=0)[-2].max() <= 0.05:
-        return masks, affine
-    side = np.arange(masks.shape[1], dtype=np.float32)
-    crop = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
-    distances = np.empty_like(in_image)
-    for i, (xyz, world) in enumerate(zip(landmarks.xyz, landmarks.world, strict=True)):
-        points = (crop @ affine[i][:, :2].T + affine[i][:, 2]).astype(np.float32)
-        hidden = np.maximum(landmarks.presence[i] - landmarks.visibility[i], 0)
-        body = [np.asarray(part, np.float32) for part in (xyz[:, :2], world, hidden)]
-        distance = body_distance(points, *body).reshape(masks[i].shape)
-        distances[i] = pixels.paste(distance, affine[i], size_hw, border="replicate")
-    sizes = landmarks.roi[:, 2].astype(np.float32)
-    return share_pixels(in_image, distances, sizes), np.broadcast_to(np.eye(2, 3), (len(masks), 2, 3))
-
-
 def _poses(
     landmarks: Landmarks,
     masks: npt.NDArray[np.float32] | None,
@@ -514,7 +490,7 @@ def _poses(
     height, width = image.shape[:2]
     affine = image_from_crop(landmarks.roi, MODEL_TYPES["full"].crop_size)
     if masks is not None and len(masks) > 1:
-        masks, affine = _separate(masks, affine, landmarks, (height, width))
+        masks, affine = separate(masks, affine, landmarks, (height, width))
     xyz, world, roi = landmarks.xyz, landmarks.world, landmarks.roi
     if flip_horizontal:
         affine = mirror_x(affine, width)
