@@ -317,7 +317,7 @@ def estimate(
         flip_horizontal: results in the mirrored picture; left and right stay the person's own.
     """
     rois = detect(model, image, max_people)
-    if model.search == "thorough":
+    if model.search == "thorough" and len(rois) < max_people:
         views = search_views((image.shape[0], image.shape[1]))
         rois = np.concatenate(
             [rois, find_people(partial(look, model, image), partial(_landmarks, model, image), views, rois)]

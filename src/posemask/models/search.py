@@ -159,7 +159,7 @@ def verify(
             people.append((score + steady[i], second.xyz[i], roi, face))
     people.sort(key=lambda person: -person[0])
 
-    before = observe(known) if len(known) else None
+    before = observe(known) if people and len(known) else None
     seen = [] if before is None else [(xyz, roi) for xyz, roi in zip(before.xyz, before.roi, strict=True)]
     faces: list[Floats] = []
     accepted = []
