@@ -63,7 +63,13 @@ def main() -> None:
             m, n = half[2][0] > 0, full[2][0] > 0
             iou = float((m & n).sum() / (m | n).sum().clamp(min=1))
             every.append((distance, visible, iou))
-            pool = PosePool(place, read_tflite(folder / "pose_detection.tflite"), graph, [tuple(image.shape[:2])])
+            pool = PosePool(
+                place,
+                read_tflite(folder / "pose_detection.tflite"),
+                graph,
+                [tuple(image.shape[:2])],
+                exact_detector=True,
+            )
             result = pool.step([image.contiguous()], [0.0])
             expected = np.array(entry["poses"][kind][0]["xyz"])[:, :2]
             away = np.linalg.norm(result.xyz[0, :, :2].cpu().numpy() - expected, axis=-1) / roi["size"] * 256

@@ -74,10 +74,9 @@ class BlazePoseChain:
     """BlazePose with the calls of `posemask.models.blazepose`: `estimate` for pictures, `step` for streams."""
 
     def __init__(self, place: Kernels, detector: Any, landmarks: Any, **options: Any) -> None:
-        self._min_presence = options.get("min_presence_score", 0.5)
-
         def make(purpose: str, size_hw: tuple[int, int], people: int) -> tuple[PosePool, _Upload]:
-            return PosePool(place, detector, landmarks, [size_hw] * people, **options), _Upload(size_hw, place.device)
+            pool = PosePool(place, detector, landmarks, [size_hw] * people, exact_detector=True, **options)
+            return pool, _Upload(size_hw, place.device)
 
         self._pools = _Ready(make)
 

@@ -86,7 +86,10 @@ class _Part:
 
 
 class Cropper:
-    """Crops of up to `count` regions or maps as a network's input: (n, h, w, 4) half, the fourth channel zero."""
+    """Crops of up to `count` regions or maps as a network's input: (n, h, w, 4) half, the fourth channel zero.
+
+    With `exact` they are (n, h, w, 3) float32.
+    """
 
     def __init__(
         self,
@@ -98,15 +101,19 @@ class Cropper:
         scale: float,
         offset: float,
         from_rois: bool,
+        exact: bool = False,
     ) -> None:
         height, width = size_hw
         constants = {"CROP_H": height, "CROP_W": width}
         self._sampling = _Part(place, "sampling", {**constants, "FROM_ROIS": int(from_rois)}, 32)
-        self._crop = _Part(place, "crop", {**constants, "REPLICATE": int(border == "replicate"), "KIND": 2}, 256)
+        self._crop = _Part(
+            place, "crop", {**constants, "REPLICATE": int(border == "replicate"), "KIND": 1 if exact else 2}, 256
+        )
         self._blocks, self._scale, self._offset = -(-height * width // 256), bits(scale), bits(offset)
         self.maps = torch.zeros((count, 2, 3), dtype=torch.float64, device=place.device)
         self.matrices = torch.zeros((count, 3, 3), dtype=torch.float64, device=place.device)
-        self.crops = torch.zeros((count, height, width, 4), dtype=torch.float16, device=place.device)
+        form = ((count, height, width, 3), torch.float32) if exact else ((count, height, width, 4), torch.float16)
+        self.crops = torch.zeros(form[0], dtype=form[1], device=place.device)
 
     def run(self, table: Tensor, rows: Tensor, count: int, rois: Tensor | None = None) -> Tensor:
         """Crops of the first `count` of `rows` (int32: which picture), by `rois` (n, 4) double or by `maps`."""

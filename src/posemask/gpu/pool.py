@@ -14,7 +14,7 @@ Results are tensors that the next step overwrites: copy what must last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -28,10 +28,12 @@ from ..networks.graph import Graph
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import decode_detections, weighted_nms
 from ..numbers.geometry import apply_affine, image_from_crop, image_from_resized, letterbox_roi, roi_from_points
+from . import reference
 from .compiler import Kernels
 from .feed import Arrivals, Captured, Feed, Table
 from .network import CudaNetwork
 from .pictures import Composer, Cropper, Effect, Format, MaskFilter, _Part, bits, plane_shape
+from .plan import plan
 
 __all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults"]
 
@@ -138,6 +140,8 @@ class PosePool:
         effect: what finished frames show, None for none.
         skeleton: draw the keypoints into the finished frames (RGB only).
         smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `posemask.models.blazepose`.
+        exact_detector: run the detector in float32. Half precision moves its regions by up to 0.1 pixels of the crop,
+            and the landmark network answers a shift so small with up to a pixel in a picture that stands alone.
 
     Everything is compiled, allocated and captured here: no frame pays for it.
     """
@@ -157,6 +161,7 @@ class PosePool:
         smooth_masks: bool = True,
         min_detection_score: float = 0.5,
         min_presence_score: float = 0.5,
+        exact_detector: bool = False,
     ) -> None:
         segmentation = segmentation or effect is not None
         if skeleton and (effect is None or form != "rgb"):
@@ -164,12 +169,19 @@ class PosePool:
         self._streams = _Streams(place, sizes, form, effect)
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
-        self._detector = CudaNetwork(detector, place, batch=n)
+        self._detector = _exactly(detector, device) if exact_detector else CudaNetwork(detector, place, batch=n)
         self._landmarks = CudaNetwork(
             landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place, batch=n
         )
         self._detect_crops = Cropper(
-            place, (DETECTOR_SIZE,) * 2, n, border="zero", scale=2 / 255, offset=-1.0, from_rois=False
+            place,
+            (DETECTOR_SIZE,) * 2,
+            n,
+            border="zero",
+            scale=2 / 255,
+            offset=-1.0,
+            from_rois=False,
+            exact=exact_detector,
         )
         self._crops = Cropper(place, (CROP_SIZE,) * 2, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=True)
         self._people = _Part(
@@ -335,6 +347,17 @@ class PosePool:
                 self._composer.run(*tables, masks, self._crops.maps, r.found)
             if self._skeleton:
                 self._skeleton.run(streams.outputs.tensor, r)
+
+
+def _exactly(graph: Graph, device: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """The network in float32, with torch's operators."""
+    fused = reference.placed(plan(graph), device)
+
+    def network(image: Tensor) -> tuple[Tensor, ...]:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
+            return reference.run(fused, image)
+
+    return network
 
 
 class _Skeleton:

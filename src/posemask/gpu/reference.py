@@ -5,15 +5,17 @@ Values are NHWC tensors. In half precision the convolutions accumulate as torch'
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as nn
 
 from .plan import Block, Dense, Plain, Plan, Pointwise, Refine, Squeeze, Stem, Step, Tower, Upsample
 
-__all__ = ["run", "run_step"]
+__all__ = ["placed", "run", "run_step"]
 
 Values = Mapping[str, torch.Tensor]
 
@@ -76,9 +78,7 @@ def _refine(step: Refine, x: torch.Tensor, skip: torch.Tensor | None, shape: tup
         y = _block(block, y, {block.output: shape})
     if step.last:
         weights, bias = step.last
-        y = nn.conv2d(
-            y.permute(0, 3, 1, 2), constant(weights.transpose(2, 0, 1)[None], x), constant(bias, x), padding=1
-        )
+        y = nn.conv2d(y.permute(0, 3, 1, 2), constant(weights, x).permute(2, 0, 1)[None], constant(bias, x), padding=1)
         y = y.permute(0, 2, 3, 1)
     return y
 
@@ -93,17 +93,32 @@ def _tower(step: Tower, x: torch.Tensor, shapes: Mapping[str, tuple[int, ...]]) 
 
 
 def constant(array: Any, like: torch.Tensor) -> torch.Tensor:
-    """A weight as a tensor of another tensor's type, on its device."""
-    return torch.tensor(array, dtype=like.dtype, device=like.device)
+    """A weight as a tensor of another tensor's type, on its device; as it is if it is one."""
+    return array if isinstance(array, torch.Tensor) else torch.tensor(array, dtype=like.dtype, device=like.device)
+
+
+def placed(part: Any, device: torch.device) -> Any:
+    """A plan, or a part of one, with float32 tensors on a device for arrays: what a graph can be captured of."""
+    if isinstance(part, np.ndarray):
+        return torch.tensor(part, device=device)
+    if isinstance(part, tuple):
+        return tuple(placed(item, device) for item in part)
+    if isinstance(part, Plain):
+        return dataclasses.replace(part, constants={n: placed(a, device) for n, a in part.constants.items()})
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        return dataclasses.replace(
+            part, **{f.name: placed(getattr(part, f.name), device) for f in dataclasses.fields(part)}
+        )
+    return part
 
 
 def _dense(dense: Dense, x: torch.Tensor) -> torch.Tensor:
-    y = nn.linear(x, constant(dense.weights.T, x), constant(dense.bias, x))
+    y = nn.linear(x, constant(dense.weights, x).T, constant(dense.bias, x))
     return _ACTIVATIONS[dense.activation](y)
 
 
 def _stem(stem: Stem, x: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    weights = constant(stem.weights.transpose(3, 2, 0, 1), x)
+    weights = constant(stem.weights, x).permute(3, 2, 0, 1)
     x = _padded(x[..., : weights.shape[1]].permute(0, 3, 1, 2), 3, 2, stem.before, shape)
     return _ACTIVATIONS[stem.activation](nn.conv2d(x, weights, constant(stem.bias, x), stride=2).permute(0, 2, 3, 1))
 
@@ -125,7 +140,7 @@ def _block(step: Block, x: torch.Tensor, shapes: Mapping[str, tuple[int, ...]]) 
     shape = (height // 2, width // 2) if step.shuffle else (height, width)
     kernel = depthwise.weights.shape[0]
     padded = _padded(expanded.permute(0, 3, 1, 2), kernel, depthwise.stride, depthwise.before, shape)
-    weights = constant(depthwise.weights.transpose(2, 0, 1)[:, None], x)
+    weights = constant(depthwise.weights, x).permute(2, 0, 1)[:, None]
     y = nn.conv2d(padded, weights, constant(depthwise.bias, x), depthwise.stride, groups=weights.shape[0]).permute(
         0, 2, 3, 1
     )
