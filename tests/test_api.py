@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import posemask
-from posemask.errors import InputError, TimestampError
+from posemask.errors import InputError, RuntimeUnavailableError, TimestampError
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +237,32 @@ def test_mediapipe_is_a_runtime_like_the_others(astronaut, smooth):
         segmenter.segment_people(astronaut, timestamp=2.0, multi_segmentation=True)
     with pytest.raises(InputError, match="device"):
         posemask.create_detector(runtime="mediapipe", device="cuda")
+
+
+def test_a_missing_gpu_is_said_and_nothing_falls_back():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    for create in (posemask.create_detector, posemask.create_segmenter):
+        with pytest.raises(RuntimeUnavailableError, match=r"cuda|CUDA"):
+            create(device="cuda")
+    with pytest.raises(InputError, match="search"):
+        posemask.create_detector(device="cuda", search="thorough")
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives(astronaut):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if not torch.cuda.is_available():
+        pytest.skip("this machine has no GPU")
+    (expected,) = posemask.create_detector(enable_segmentation=True).estimate_poses(astronaut)
+    detector = posemask.create_detector(enable_segmentation=True, device="cuda")
+    (pose,) = detector.estimate_poses(astronaut)
+    assert np.linalg.norm(pose.xy - expected.xy, axis=1).mean() < 1.0  # half precision, and a region of 1,000 pixels
+    assert np.abs(np.asarray(pose.segmentation.mask) - np.asarray(expected.segmentation.mask)).mean() < 0.005
+    (first,) = detector.estimate_poses(astronaut, timestamp=0.0)
+    (second,) = detector.estimate_poses(astronaut, timestamp=0.1)
+    assert np.abs(second.xy - first.xy).mean() < 3
+    (people,) = posemask.create_segmenter(device="cuda").segment_people(astronaut)
+    (reference,) = posemask.create_segmenter().segment_people(astronaut)
+    assert np.abs(np.asarray(people.mask) - np.asarray(reference.mask)).mean() < 0.005

@@ -19,7 +19,7 @@ from numbers import Real
 from types import TracebackType
 from typing import Any, NoReturn, cast
 
-from .errors import InputError
+from .errors import InputError, RuntimeUnavailableError
 from .results import Frame, Pose, Segmentation
 
 __all__ = ["PoseDetector", "Segmenter", "create_detector", "create_segmenter"]
@@ -208,7 +208,8 @@ def create_detector(
             file or of a TensorFlow.js ``model.json``.
         runtime: what runs the networks, see ``posemask doctor``; ``"auto"`` takes the fastest that is installed.
             ``"mediapipe"`` runs the whole chain in MediaPipe Tasks, which always smooths keypoints and never masks.
-        device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for the whole chain on an NVIDIA GPU. ``"auto"`` is the CPU.
+        device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for the whole chain on an NVIDIA GPU, in half precision (with
+            ``runtime="torch"`` only the networks, in single precision). ``"auto"`` is the CPU.
         threads: CPU threads for the networks; None takes the machine's cores, four at most.
 
     Raises:
@@ -226,6 +227,20 @@ def create_detector(
             model_type, enable_segmentation, min_detection_confidence, min_presence_confidence,
             detector_model_url, landmark_model_url, device,
         )  # fmt: skip
+    if _is_gpu_chain(runtime, device):
+        _choice("search with device='cuda'", search, ("fast",))
+        on_gpu = _gpu().load_blazepose(
+            model_type,
+            device=device,
+            segmentation=enable_segmentation,
+            smooth_keypoints=enable_smoothing,
+            smooth_masks=smooth_segmentation,
+            min_detection_score=min_detection_confidence,
+            min_presence_score=min_presence_confidence,
+            detector_url=detector_model_url,
+            landmarks_url=landmark_model_url,
+        )
+        return PoseDetector(on_gpu.estimate, on_gpu.step)
     chain = blazepose.load(
         model_type,
         segmentation=enable_segmentation,
@@ -300,6 +315,14 @@ def create_segmenter(
 
     if runtime == "mediapipe":
         return _mediapipe_segmenter(options.get("model_type", "general"), model_url, device)
+    if _is_gpu_chain(runtime, device):
+        on_gpu = _gpu().load_selfie(
+            options.get("model_type", "general"),
+            device=device,
+            model_url=model_url,
+            smooth_masks=options.get("smooth_segmentation", False),
+        )
+        return Segmenter(on_gpu.estimate, on_gpu.step)
     people = selfie.load(
         options.get("model_type", "general"), smooth_masks=options.get("smooth_segmentation", False), **place
     )
@@ -373,6 +396,21 @@ _SEGMENTERS = {
     ),
     "bodypix": ("architecture", "output_stride", "multiplier", "quant_bytes"),
 }
+
+
+def _is_gpu_chain(runtime: str, device: str) -> bool:
+    """Whether the whole chain runs on a GPU; with ``runtime="torch"`` only the networks do."""
+    return runtime == "auto" and _device(device).partition(":")[0] == "cuda"
+
+
+def _gpu() -> Any:
+    try:
+        from .gpu import chain
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"device='cuda' needs PyTorch, which cannot be imported ({error}): pip install \"posemask[torch]\""
+        ) from error
+    return chain
 
 
 def _device(name: str) -> str:
