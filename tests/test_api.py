@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import posemask
-from posemask.errors import InputError, RuntimeUnavailableError, TimestampError
+from posemask.errors import InputError, ModelFileError, RuntimeUnavailableError, TimestampError
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,8 @@ def test_a_mask_can_be_had_at_another_size(detector, astronaut):
     assert np.abs(half - mean).mean() < 0.005
     with pytest.raises(InputError, match="at least 1 x 1"):
         mask.at(0, 5)
+    with pytest.raises(InputError, match="whole pixels"):
+        mask.at(2.5, 5)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,7 @@ def test_a_mask_can_be_had_at_another_size(detector, astronaut):
         ({"model": "posenet"}, "model must be one of 'blazepose'"),
         ({"model_type": "huge"}, "model_type must be one of 'lite', 'full', 'heavy'"),
         ({"min_presence_confidence": 1.5}, "min_presence_confidence must be a number in"),
+        ({"device": None}, "device must be"),
         ({"min_detection_confidence": "high"}, "min_detection_confidence must be a number in"),
         ({"runtime": "tfjs"}, "runtime"),
     ],
@@ -174,6 +177,12 @@ def test_a_mask_can_be_had_at_another_size(detector, astronaut):
 def test_wrong_options_are_named(options, said):
     with pytest.raises(InputError, match=said):
         posemask.create_detector(**options)
+
+
+@pytest.mark.parametrize("option", ["detector_model_url", "landmark_model_url"])
+def test_another_network_is_refused(option):
+    with pytest.raises(ModelFileError, match="the network is no BlazePose"):
+        posemask.create_detector(**{option: posemask.weights.path("selfie_segmentation")})
 
 
 @pytest.mark.parametrize("max_poses", [0, -1, 1.5, True, "2"])

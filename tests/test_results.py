@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
+from posemask import errors
 from posemask.bodies import BLAZEPOSE, COCO, COCO_FROM_BLAZEPOSE, PART_COLORS, PARTS, POSENET_TREE, skeleton_of
 from posemask.errors import InputError
 from posemask.pixels import native
@@ -93,3 +96,12 @@ def test_the_tables_fit_together():
     assert skeleton_of("bodypix") is COCO
     with pytest.raises(InputError, match="unknown model 'hands'"):
         skeleton_of("hands")
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_errors_cross_from_worker_processes(name):
+    kind = getattr(errors, name)
+    error = kind(1.0, 2.0) if kind is errors.TimestampError else kind("what happened")
+    copied = pickle.loads(pickle.dumps(error))
+    assert type(copied) is kind
+    assert str(copied) == str(error)

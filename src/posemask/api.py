@@ -413,7 +413,9 @@ def _gpu() -> Any:
     return chain
 
 
-def _device(name: str) -> str:
+def _device(name: Any) -> str:
+    if not isinstance(name, str):
+        raise InputError(f"device must be 'auto', 'cpu' or a CUDA device such as 'cuda:0', got {name!r}")
     return "cpu" if name == "auto" else name
 
 

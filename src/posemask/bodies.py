@@ -13,7 +13,17 @@ from types import MappingProxyType
 
 from .errors import InputError
 
-__all__ = ["BLAZEPOSE", "COCO", "PARTS", "PART_COLORS", "POSENET_TREE", "Skeleton", "skeleton_of"]
+__all__ = [
+    "BLAZEPOSE",
+    "COCO",
+    "COCO_FROM_BLAZEPOSE",
+    "NO_PART",
+    "PARTS",
+    "PART_COLORS",
+    "POSENET_TREE",
+    "Skeleton",
+    "skeleton_of",
+]
 
 
 @dataclass(frozen=True, slots=True)

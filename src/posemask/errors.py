@@ -55,6 +55,10 @@ class TimestampError(InputError):
             f"the timestamps of a stream must increase: got {time:g} s after {before:g} s; "
             "call reset() before another video, or pass no timestamp for single pictures"
         )
+        self._times = time, before
+
+    def __reduce__(self) -> tuple[type[TimestampError], tuple[float, float]]:
+        return TimestampError, self._times  # pickled by its times: errors cross from worker processes
 
 
 class OutputError(PosemaskError, OSError):

@@ -95,8 +95,8 @@ class Mask:
 
         Pixel centres follow the half-pixel convention: both grids cover the same area.
         """
-        if height < 1 or width < 1:
-            raise InputError(f"a mask's size must be at least 1 x 1 pixels, got {height} x {width}")
+        if not all(isinstance(size, (int, np.integer)) and size >= 1 for size in (height, width)):
+            raise InputError(f"a mask's size must be at least 1 x 1 whole pixels, got {height!r} x {width!r}")
         scale_y, scale_x = height / self.size_hw[0], width / self.size_hw[1]
         scaled_from_image = np.array(
             [[scale_x, 0.0, 0.5 * scale_x - 0.5], [0.0, scale_y, 0.5 * scale_y - 0.5], [0.0, 0.0, 1.0]]

@@ -24,6 +24,12 @@ class TestFiles:
         assert names(tmp_path) == ["out.json"]
         assert (tmp_path / "out.json").read_text() == "{}"
 
+    @pytest.mark.parametrize("stem", ["a" * 250, "名" * 83, "🕺" * 62])
+    def test_the_longest_names(self, tmp_path, stem):
+        with pending_file(tmp_path / f"{stem}.png") as temporary:
+            temporary.write_text("")
+        assert names(tmp_path) == [f"{stem}.png"]
+
     @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
     def test_nothing_is_left_of_what_failed(self, tmp_path, error):
         def fail():

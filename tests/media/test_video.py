@@ -290,6 +290,13 @@ class TestRefused:
     def test_other_types(self):
         with pytest.raises(VideoError, match="got int"):
             read_video(3)
+        with pytest.raises(VideoError, match="got StringIO"):
+            read_video(io.StringIO("text"))
+
+    @pytest.mark.parametrize("name", ["a\0b.mp4", "a" * 300])
+    def test_names_that_no_file_has(self, name):
+        with pytest.raises(VideoError, match="cannot be read"):
+            read_video(name)
 
 
 def test_a_list_of_other_files_opens_none_of_them(make_video, tmp_path):

@@ -103,6 +103,25 @@ class TestVideos:
             assert [frame.time for frame in video] == pytest.approx([0.0, 0.08, 0.16, 0.24, 0.32])
             assert video.fps == pytest.approx(12.5)
 
+    @pytest.mark.parametrize("name", ["a.mp4", "a"])
+    def test_finished_is_finished(self, tmp_path, name):
+        with VideoWriter(tmp_path / name) as writer:
+            writer.write(picture(0))
+            writer.close()
+            with pytest.raises(InputError, match="is finished"):
+                writer.write(picture(1))
+        writer.abort()
+        assert (tmp_path / name).exists()
+
+    @pytest.mark.parametrize(("start", "name"), [("here", "."), ("here/below", ".."), ("here", "../here")])
+    def test_frames_into_the_current_folder(self, tmp_path, monkeypatch, start, name):
+        (tmp_path / start).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / start)
+        with VideoWriter(name, overwrite=True) as writer:
+            writer.write(picture(0))
+        assert (tmp_path / "here/000000.png").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
     def test_times_closer_than_the_format_can_tell(self, tmp_path):
         with VideoWriter(tmp_path / "a.mkv") as writer:
             for index in range(4):

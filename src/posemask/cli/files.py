@@ -108,7 +108,7 @@ class Destination:
         if self.prints(source):
             return None
         path = self._path(source, self._suffix(source, is_video))
-        if source.path is not None and path.resolve() == source.path.resolve():
+        if source.path is not None and _same_file(path, source.path):
             raise OutputError(f"the result would replace its input {source.path}; name another output")
         self._taken.add(path)
         return path
@@ -161,3 +161,11 @@ class Destination:
         return (
             option.endswith(("/", os.sep)) or os.path.isdir(option) or (option != STANDARD and not Path(option).suffix)
         )
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file, also by links and where the case of letters does not count."""
+    try:
+        return a.samefile(b)
+    except OSError:  # one is not there
+        return a.resolve() == b.resolve()

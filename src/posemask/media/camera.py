@@ -149,6 +149,8 @@ class Camera:
 
 def _device(device: int | str) -> tuple[str, str]:
     """What FFmpeg calls a camera on this system, and by which of its readers it is opened."""
+    if not isinstance(device, (int, str)):
+        raise InputError(f"a camera is a number, a name or an address, got {device!r}")
     if isinstance(device, int) and (isinstance(device, bool) or device < 0):
         raise InputError(f"a camera's number is 0 or more, got {device!r}")
     if sys.platform == "darwin":

@@ -118,5 +118,6 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def _beside(path: Path) -> Path:
-    # The suffix stays at the end: it says which format to write.
-    return path.with_name(f".{path.stem[:100]}.{secrets.token_hex(4)}.part{path.suffix}")
+    # The suffix stays at the end: it says which format to write. A name may have 255 bytes, a letter up to 4.
+    folder = (path.resolve() if path.name in ("", "..") else path).parent
+    return folder / f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}"

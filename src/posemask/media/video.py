@@ -70,7 +70,7 @@ def read_video(
         raise InputError(f"start is a time in seconds, 0 or later, got {start}")
     if end is not None and not end > start:
         raise InputError(f"end is a time in seconds later than start ({start}), got {end}")
-    if every < 1:
+    if not isinstance(every, int) or every < 1:
         raise InputError(f"every is the number of frames from one that is read to the next, 1 or more, got {every}")
     file, path, name = _resolve(source)
     if _starts_like_a_picture(file):
@@ -204,18 +204,20 @@ def _resolve(source: str | os.PathLike[str] | bytes | IO[bytes]) -> tuple[str | 
     if isinstance(source, bytes):
         return io.BytesIO(source), None, "the video (bytes)"
     if not isinstance(source, (str, os.PathLike)):
-        if not hasattr(source, "read"):
+        if not hasattr(source, "read") or hasattr(source, "encoding"):
             raise VideoError(f"expected a path, bytes or a binary file object, got {type(source).__qualname__}")
         return source, None, f"the video ({getattr(source, 'name', type(source).__name__)})"
     path = Path(source)
-    if path.is_dir():
-        raise VideoError(f"{path} is a folder; expected a video file")
     try:
+        if path.is_dir():
+            raise VideoError(f"{path} is a folder; expected a video file")
         if path.is_file() and path.stat().st_size == 0:
             raise VideoError(f"{path} is empty")
         path.open("rb").close()
-    except OSError as error:
-        raise VideoError(f"{path} cannot be read: {error.strerror}") from error
+    except VideoError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise VideoError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return str(path), path, str(path)
 
 

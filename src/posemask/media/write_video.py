@@ -81,7 +81,7 @@ class VideoWriter:
         self._interval = 1 / Fraction(rate)
         self._zero = Fraction(like.start) if like is not None else Fraction(0)
         self._last: Fraction | None = None
-        self._sink: VideoFile | _PictureFolder
+        self._sink: VideoFile | _PictureFolder | None
         if path.suffix:
             self._sink = VideoFile(
                 path, fps=rate, alpha=alpha, like=like, audio=audio, threads=threads, overwrite=overwrite
@@ -98,9 +98,11 @@ class VideoWriter:
             time: seconds at which it is shown, later than the one before; None: one frame later.
 
         Raises:
-            InputError: the time does not increase, or `image` is no picture.
+            InputError: the time does not increase, `image` is no picture, or the video is finished.
             OutputError: it cannot be written; the file must then be given up with `abort` (a ``with`` block does so).
         """
+        if self._sink is None:
+            raise InputError(f"{self.path} is finished; open another VideoWriter for more pictures")
         at = self._time(time)
         pixels = writable_pixels(image)
         if pixels.ndim == 2:
@@ -109,12 +111,19 @@ class VideoWriter:
         self._last = at
 
     def close(self) -> None:
-        """Finish the video and give it its name. `OutputError` if that fails, and then nothing is left."""
-        self._sink.close()
+        """Finish the video and give it its name. `OutputError` if that fails, and then nothing is left.
+
+        Has no effect after `close` or `abort`.
+        """
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.close()
 
     def abort(self) -> None:
-        """Give the video up: nothing is left. Has no effect after `close`."""
-        self._sink.abort()
+        """Give the video up: nothing is left. Has no effect after `close` or `abort`."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.abort()
 
     def __enter__(self) -> VideoWriter:
         return self

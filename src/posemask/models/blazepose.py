@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import runtimes
-from ..errors import InputError, TimestampError
+from ..errors import InputError, ModelFileError, TimestampError
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import MAX_CANDIDATES, decode_detections, weighted_nms
 from ..numbers.filters import OneEuro
@@ -107,6 +107,9 @@ MODEL_TYPES = {
     "full": BlazePoseSpec("pose_landmark_full"),
     "heavy": BlazePoseSpec("pose_landmark_heavy"),
 }
+
+# Boxes and logits; or, as TensorFlow.js has them, in one.
+DETECTOR_OUTPUTS = (((1, 2254, 12), (1, 2254, 1)), ((1, 2254, 13),))
 
 # Positions in the landmark network's output; the mask is cut off the graph when nobody asks for it.
 OUTPUTS_WITH_MASK = (0, 1, 3, 4, 2)
@@ -211,6 +214,8 @@ def load(
     spec = MODEL_TYPES[model_type]
     load_network = partial(runtimes.load, runtime=runtime, device=device, threads=threads)
     detector_graph = read_network(spec.detector, detector_url)
+    if detector_graph.output_shapes not in DETECTOR_OUTPUTS:
+        raise ModelFileError(f"the network is no BlazePose detector: {detector_graph}")
     detector = load_network(detector_graph)
     landmarks_graph = landmarks_like_tflite(read_network(spec.landmarks, landmarks_url))
     return BlazePose(

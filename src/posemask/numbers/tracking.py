@@ -112,7 +112,7 @@ def smooth_landmarks(
     points, smooth = one_euro(
         state.points if state else None,
         values,
-        dt if isinstance(dt, float) else dt[..., None, None],
+        dt if isinstance(dt, (int, float)) else dt[..., None, None],
         min_cutoff=min_cutoff,
         beta=beta,
         value_scale=scale,
