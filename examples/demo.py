@@ -147,8 +147,8 @@ def main() -> int:
             with watch.stage("read the picture"):
                 image = posemask.read_image(astronaut() if arguments.input is None else arguments.input)
             paths = show_picture(image, arguments.output, watch)
-    except posemask.PosemaskError as error:
-        console.print(f"[red]error:[/red] {error}")
+    except (posemask.PosemaskError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     console.print(watch.table())
     console.print("Pictures to look at:", *(f"  {path}" for path in paths), sep="\n")
