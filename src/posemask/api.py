@@ -322,7 +322,7 @@ def create_segmenter(
             model_url=model_url,
             smooth_masks=options.get("smooth_segmentation", False),
         )
-        return Segmenter(on_gpu.estimate, on_gpu.step)
+        return Segmenter(selfie.only_one_mask(on_gpu.estimate), selfie.only_one_mask(on_gpu.step))
     people = selfie.load(
         options.get("model_type", "general"), smooth_masks=options.get("smooth_segmentation", False), **place
     )

@@ -113,7 +113,7 @@ def test_a_stream_finds_its_person_again_after_a_gap(shared_data, picture, model
     np.testing.assert_array_equal(again[0].segmentation.mask.probabilities, alone.segmentation.mask.probabilities)
 
 
-def test_rows_of_a_mask_outside_the_picture_change_nothing_inside(golden, picture):
+def test_rows_of_a_mask_outside_the_picture_change_nothing_inside(picture):
     """A region far larger than the picture: half of the mask's rows lie below it."""
     pytest.importorskip("posemask._engine", reason="only our own engine leaves rows out")
     image = picture("skimage:astronaut")

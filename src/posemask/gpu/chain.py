@@ -138,7 +138,7 @@ class BlazePoseChain:
             roi=host(r.roi, np.float64),
         )
         masks = None if r.masks is None else host(r.masks, np.float32)
-        return blazepose._poses(landmarks, masks, image, flip_horizontal)
+        return blazepose.make_poses(landmarks, masks, image, flip_horizontal)
 
 
 class SelfieChain:
@@ -171,7 +171,7 @@ class SelfieChain:
             pool.reset(0)
         masks = pool.step([upload(image)], [time]).masks
         probabilities = masks[0].float().cpu().numpy()  # here the call waits
-        return [selfie._segmentation(self._model, probabilities, image, flip_horizontal)]
+        return [selfie.make_segmentation(self._model, probabilities, image, flip_horizontal)]
 
 
 def load_blazepose(

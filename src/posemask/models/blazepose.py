@@ -58,6 +58,7 @@ from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
 from ..runtimes import RuntimeName
+from ..runtimes.native import NativeNetwork
 from .files import read_network
 from .instances import separate
 from .search import Candidates, find_people, search_views, verify
@@ -73,6 +74,7 @@ __all__ = [
     "estimate",
     "load",
     "look",
+    "make_poses",
     "observe",
     "step",
 ]
@@ -133,6 +135,7 @@ class BlazePose:
             metres (1, 117) and, with ``segmentation``, mask logits (1, 256, 256, 1).
         smooth_keypoints, smooth_masks: whether a stream is filtered over time.
         min_detection_score, min_presence_score: below them there is nobody.
+        mask_by_rows: the landmark network takes ``rows=(first, last)`` and leaves out the mask's other rows.
         search: ``"fast"`` looks for people in the whole picture, as MediaPipe does. ``"thorough"`` looks at many
             overlapping views of a picture, too, which finds far more people among several and takes a second or so; in
             a stream it looks at two views a frame while fewer people are followed than are wanted.
@@ -140,12 +143,13 @@ class BlazePose:
     """
 
     detector: Network
-    landmarker: Network
+    landmarker: Callable[..., tuple[Array, ...]]
     segmentation: bool
     smooth_keypoints: bool = True
     smooth_masks: bool = True
     min_detection_score: float = 0.5
     min_presence_score: float = 0.5
+    mask_by_rows: bool = False
     search: Search = "fast"
     tracker: TrackerKind = "box"
 
@@ -218,11 +222,12 @@ def load(
         raise ModelFileError(f"the network is no BlazePose detector: {detector_graph}")
     detector = load_network(detector_graph)
     landmarks_graph = landmarks_like_tflite(read_network(spec.landmarks, landmarks_url))
+    outputs = OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK
+    landmarker = load_network(landmarks_graph.keep_outputs(outputs))
     return BlazePose(
         detector=detector if len(detector_graph.outputs) == 2 else detector_like_tflite(detector),
-        landmarker=load_network(
-            landmarks_graph.keep_outputs(OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK)
-        ),
+        landmarker=landmarker,
+        mask_by_rows=segmentation and isinstance(landmarker, NativeNetwork),
         segmentation=segmentation,
         smooth_keypoints=smooth_keypoints,
         smooth_masks=smooth_masks,
@@ -277,21 +282,24 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         rois: (P, 4), P >= 1.
 
     Returns:
-        Unfiltered landmarks of all P, and masks (P, 256, 256) of probabilities in the crops or None.
+        Unfiltered landmarks of all P, and masks (P, 256, 256) of probabilities in the crops or None. Rows of a mask
+        that lie outside the picture are 0 where the network can leave them out.
     """
     size = MODEL_TYPES["full"].crop_size
     affine = image_from_crop(rois, size)
     rows: list[tuple[Array, ...]] = []
-    masks = np.empty((len(rois), size, size), np.float32) if model.segmentation else None
+    masks = np.zeros((len(rois), size, size), np.float32) if model.segmentation else None
     for i in range(len(rois)):
         crop = pixels.crop(image, affine[i], (size, size), border="replicate", scale=1 / 255)
-        raw, score, heatmap, world, *mask = model.landmarker(crop[None])
+        first, last = _rows_inside(affine[i], image, size) if model.mask_by_rows else (0, size)
+        some_rows = {"rows": (first, last)} if model.mask_by_rows else {}
+        raw, score, heatmap, world, *mask = model.landmarker(crop[None], **some_rows)
         crop_xyz, visibility, presence = decode_landmarks(raw[0].astype(np.float64))
         crop_xyz[:, :2] = pixels.refine_heatmap(raw, heatmap)
         metres = world[0].reshape(-1, 3)[:KEYPOINTS].astype(np.float64)
         rows.append((crop_xyz[:_POINTS], metres, visibility[:KEYPOINTS], presence[:KEYPOINTS], score[0, 0]))
         if masks is not None:
-            masks[i] = pixels.sigmoid(mask[0][0, :, :, 0])
+            masks[i, first:last] = pixels.sigmoid(mask[0][0, first:last, :, 0])
     crop_xyz, metres, visibility, presence, scores = (np.stack(column) for column in zip(*rows, strict=True))
     xyz, world = project_landmarks(crop_xyz, metres, rois)
     landmarks = Landmarks(
@@ -304,6 +312,15 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         roi=rois,
     )
     return landmarks, masks
+
+
+def _rows_inside(affine: Floats, image: Picture, size: int) -> tuple[int, int]:
+    """The rows [first, last) of a crop that any pixel of the picture can meet, with one to interpolate on each side."""
+    height, width = image.shape[:2]
+    corners = np.array([[0.0, 0.0], [width - 1.0, 0.0], [0.0, height - 1.0], [width - 1.0, height - 1.0]])
+    v = apply_affine(invert_affine(affine), corners)[:, 1]
+    first = min(max(int(np.floor(v.min())) - 1, 0), size - 1)
+    return first, max(min(int(np.ceil(v.max())) + 2, size), first + 1)
 
 
 def estimate(
@@ -331,7 +348,7 @@ def estimate(
         return []
     landmarks, masks = observe(model, image, rois)
     seen = _distinct_people(model, landmarks)[:max_people]
-    return _poses(_select(landmarks, seen), None if masks is None else masks[seen], image, flip_horizontal)
+    return make_poses(_select(landmarks, seen), None if masks is None else masks[seen], image, flip_horizontal)
 
 
 def step(
@@ -403,7 +420,7 @@ def step(
         image_from_crop=affine,
         views_seen=views_seen,
     )
-    return new_state, _poses(smoothed, masks, image, flip_horizontal, ids)
+    return new_state, make_poses(smoothed, masks, image, flip_horizontal, ids)
 
 
 def _landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
@@ -484,7 +501,7 @@ def _select(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
     return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
-def _poses(
+def make_poses(
     landmarks: Landmarks,
     masks: npt.NDArray[np.float32] | None,
     image: Picture,

@@ -24,7 +24,17 @@ from ..runtimes import RuntimeName
 from .files import read_network
 from .tfjs_twins import selfie_like_tflite
 
-__all__ = ["MODEL_TYPES", "Selfie", "SelfieSpec", "StreamState", "estimate", "load", "only_one_mask", "step"]
+__all__ = [
+    "MODEL_TYPES",
+    "Selfie",
+    "SelfieSpec",
+    "StreamState",
+    "estimate",
+    "load",
+    "make_segmentation",
+    "only_one_mask",
+    "step",
+]
 
 Network = Callable[[Array], tuple[Array, ...]]
 Picture = npt.NDArray[np.uint8]
@@ -108,7 +118,7 @@ def load(
 
 def estimate(model: Selfie, image: Picture, *, flip_horizontal: bool = False) -> list[Segmentation]:
     """Everybody in a picture, as exactly one `Segmentation`."""
-    return [_segmentation(model, _run(model, image), image, flip_horizontal)]
+    return [make_segmentation(model, _run(model, image), image, flip_horizontal)]
 
 
 def step(
@@ -120,7 +130,7 @@ def step(
     probabilities = _run(model, image)
     if state is not None and model.smooth_masks:
         probabilities = pixels.blend_masks(probabilities, state.probabilities)
-    return StreamState(time, probabilities), [_segmentation(model, probabilities, image, flip_horizontal)]
+    return StreamState(time, probabilities), [make_segmentation(model, probabilities, image, flip_horizontal)]
 
 
 def only_one_mask(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,9 +162,10 @@ def _run(model: Selfie, image: Picture) -> npt.NDArray[np.float32]:
     return np.array(output[0, :, :, 0], np.float32)
 
 
-def _segmentation(
+def make_segmentation(
     model: Selfie, probabilities: npt.NDArray[np.float32], image: Picture, flip_horizontal: bool
 ) -> Segmentation:
+    """The result of one frame from its (h, w) probabilities, which become read-only."""
     height, width = image.shape[:2]
     affine = np.asarray(image_from_resized((height, width), model.spec.input_hw, half_pixel=True))
     if flip_horizontal:
