@@ -244,6 +244,11 @@ def test_libraries_do_not_speak_beside_our_one_line(shared_data, tmp_path):
     assert process.returncode == 1
     assert out == f"frame\n{tmp_path}/out/hopper_bad_exif.png\n"
     assert [line[:16] for line in err.splitlines()] == ["posemask: error:"] * 2
+    talkative = next(bad.glob("crash-338*.tif"))
+    with program("replace", files[-1], "-b", talkative, "-o", tmp_path / "out.png") as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert [line[:16] for line in err.splitlines()] == ["posemask: error:"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")

@@ -44,7 +44,7 @@ from .overlap import overlap
 from .progress import Progress, show_progress
 from .results_json import ResultsJson
 
-__all__ = ["Job", "JsonOutput", "Output", "PictureOutput", "Result", "Settings", "process"]
+__all__ = ["Job", "JsonOutput", "Output", "PictureOutput", "Result", "Settings", "process", "quiet_libraries"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -199,7 +199,7 @@ def process(sources: Sequence[Source], load: Callable[[], Job], outputs: Sequenc
         raise InputError(f"--end must be later than --start, got {settings.start:g} and {settings.end:g}")
     talk = not any(output.destination.prints(source) for output in outputs for source in sources)
     with ExitStack() as stack:
-        stack.enter_context(_quiet_libraries())
+        stack.enter_context(quiet_libraries())
         stack.enter_context(_terminate_like_interrupt())
         job = load()
         progress = stack.enter_context(show_progress(quiet=settings.quiet, talk=talk))
@@ -374,7 +374,7 @@ def _terminate_like_interrupt() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> Iterator[None]:
     """Keep C libraries (libtiff, TensorFlow Lite) and Pillow from writing over the bar and beside our one-line errors.
 
     They write to file descriptor 2 itself; our own messages go to a copy of it. POSEMASK_TRACEBACK=1 lets them talk.

@@ -42,10 +42,10 @@ def replace(
     from .. import effects
     from .background import open_background
     from .picture_command import run
-    from .processing import Settings
+    from .processing import Settings, quiet_libraries
 
     fade = options.parse_edge(edge)
-    with open_background(background) as behind:
+    with quiet_libraries(), open_background(background) as behind:
         return run(
             inputs,
             output,
