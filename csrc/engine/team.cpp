@@ -1,6 +1,9 @@
 #include "team.h"
 
+#include <algorithm>
 #include <chrono>
+
+#include "place.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -28,7 +31,8 @@ int parts_of(uint64_t ticket) { return int(ticket >> 8 & 0xff); }
 }  // namespace
 
 Team::Team(int threads) {
-  for (int i = 1; i < threads && i < 255; ++i) helpers_.emplace_back([this, i] { help(i); });
+  threads = std::min({threads, usable_cpus(threads), 255});  // more would only take time from each other
+  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
 }
 
 Team::~Team() {
@@ -42,6 +46,7 @@ Team::~Team() {
 
 void Team::offer(int parts, const void* context, Call call) {
   busy_.store(true, std::memory_order_relaxed);
+  caller_cpu_.store(current_cpu(), std::memory_order_relaxed);
   context_ = context;
   call_ = call;
   done_.store(0, std::memory_order_relaxed);
@@ -74,6 +79,8 @@ bool Team::take(int thread) {
 void Team::help(int thread) {
   auto last = Clock::now();
   while (!ends_.load(std::memory_order_relaxed)) {
+    const int cpu = current_cpu();
+    if (cpu >= 0 && cpu == caller_cpu_.load(std::memory_order_relaxed)) leave_cpu(cpu);
     bool found = false;
     for (int i = 0; i < 64 && !found; ++i) {
       found = take(thread);

@@ -3,7 +3,8 @@
 // The caller offers parts, takes parts itself like everybody else, and goes on when all are done. It never waits for a
 // helper to arrive: a helper that the system has not scheduled yet (or that sleeps) costs nothing but its help. While the
 // caller is at work the helpers spin, because the next parts follow within microseconds; soon after rest() they sleep
-// until they are woken, so an idle team uses no processor time.
+// until they are woken, so an idle team uses no processor time. A helper that finds itself on the caller's processor, where
+// schedulers like to put the woken beside the waker, moves to another: there it would only take time from the caller.
 #pragma once
 
 #include <atomic>
@@ -51,7 +52,7 @@ class Team {
   // The offer's number (upper bits), its parts, and the next part to take, in one word, so that a part can only be taken
   // from the offer that was seen.
   std::atomic<uint64_t> ticket_{0};
-  std::atomic<int> done_{0}, sleepers_{0};
+  std::atomic<int> done_{0}, sleepers_{0}, caller_cpu_{-1};
   std::atomic<bool> busy_{false}, ends_{false};
   const void* context_ = nullptr;
   Call call_ = nullptr;
