@@ -163,9 +163,9 @@ class Store:
         ]
         listed = "".join(f"\n  - {line}" for line in (*absent, *failures))
         raise WeightsError(
-            f"cannot get the weights {model.name!r}, no source has them:{listed}\n"
-            f"Connect this machine once and run `posemask models fetch {model.name}`, or put {file} "
-            "into a folder and set POSEMASK_WEIGHTS to that folder."
+            f"cannot get the weights {model.name!r}; connect this machine once and run "
+            f"`posemask models fetch {model.name}`, or put {file} into a folder and set POSEMASK_WEIGHTS to it. "
+            f"No source has them:{listed}"
         )
 
     def _fetch_published(self, model: PublishedModel, incoming: Path, progress: Progress | None) -> Path:
