@@ -28,15 +28,16 @@ inline int usable_cpus(int unknown) {
   return unknown;
 }
 
-// Moves the calling thread to another processor than `cpu`, if it may use any. It is free to be moved again.
-inline void leave_cpu(int cpu) {
+// Keeps the calling thread off the processor `cpu` from now on, if it may use any other, and lets it use again what
+// an earlier call kept it off. It stays so, or every wake would bring it back.
+inline void keep_off_cpu(int cpu) {
 #if defined(__linux__)
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2) return;
-  cpu_set_t others = allowed;
+  thread_local cpu_set_t usable;
+  thread_local bool known = false;
+  if (!known) known = sched_getaffinity(0, sizeof usable, &usable) == 0;
+  cpu_set_t others = usable;
   CPU_CLR(cpu, &others);
-  if (CPU_COUNT(&others) > 0 && sched_setaffinity(0, sizeof others, &others) == 0)
-    sched_setaffinity(0, sizeof allowed, &allowed);
+  if (known && CPU_COUNT(&others) > 0) sched_setaffinity(0, sizeof others, &others);
 #else
   (void)cpu;
 #endif

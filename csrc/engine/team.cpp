@@ -80,7 +80,7 @@ void Team::help(int thread) {
   auto last = Clock::now();
   while (!ends_.load(std::memory_order_relaxed)) {
     const int cpu = current_cpu();
-    if (cpu >= 0 && cpu == caller_cpu_.load(std::memory_order_relaxed)) leave_cpu(cpu);
+    if (cpu >= 0 && cpu == caller_cpu_.load(std::memory_order_relaxed)) keep_off_cpu(cpu);
     bool found = false;
     for (int i = 0; i < 64 && !found; ++i) {
       found = take(thread);
