@@ -94,9 +94,8 @@ def test_trajectories_lie_between_the_two_releases(shared_data, golden, model, k
 
     assert apart(ours, tasks) <= apart(tasks, legacy)
     assert apart(ours, legacy) <= apart(tasks, legacy)
-    # The legacy release filters against a clock of 30 frames per second, so only Tasks' jitter can be compared; 5 % is
-    # what the same rules differ by between two runtimes on the fast video.
-    assert jitter(ours) <= 1.05 * jitter(tasks)
+    # The legacy release filters against a clock of 30 frames per second whatever the video's, so it is no measure here.
+    assert jitter(ours) <= jitter(tasks)
 
 
 def test_a_stream_finds_its_person_again_after_a_gap(shared_data, picture, model):

@@ -72,7 +72,7 @@ def test_each_stream_of_points_has_its_own_filter(golden, asarray):
     state, _ = smooth_landmarks(None, first, 1 / 30)
     _, smoothed = smooth_landmarks(state, second, 0.05)
     center, scale_point = np.asarray(second.auxiliary_xy)[0]
-    size = 2 * 1.25 * float(np.hypot(*(scale_point - center)))
+    size = 2 * 1.75 * float(np.hypot(*(scale_point - center)))
     for name, min_cutoff, beta, value_scale in (
         ("xyz", 0.05, 80.0, 1 / size),
         ("auxiliary_xy", 0.02, 40.0, 1 / size),

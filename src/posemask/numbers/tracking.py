@@ -3,8 +3,10 @@
 - Visibility: low-pass, alpha 0.1. TensorFlow.js shares one such filter between the keypoints in pixels and in metres,
   throws half of its work away and forgets to reset it; here visibility is filtered once.
 - Keypoints in the image: One-Euro in pixels, speeds measured in sizes of the person, so that near and far people are
-  smoothed alike. The size is that of the region of interest, as in MediaPipe Tasks; the legacy graph leaves out the
-  margin of 1.25.
+  smoothed alike. MediaPipe's legacy graph takes the person's own square for the size, Tasks that with the margin of
+  1.25. Against the true time of the frames both shake more on fast video than those releases do, so the size is 1.75
+  times the square here: on the reference videos the jitter is below that of Tasks, and the trajectories are no further
+  from either release.
 - Keypoints in metres: One-Euro without scaling.
 - The two auxiliary points, from which the next frame's region comes, are smoothed always, also where the keypoints are
   not (TensorFlow.js: only together). Here MediaPipe's releases disagree: the legacy graph filters them with (0.01, 10)
@@ -27,6 +29,9 @@ __all__ = ["Landmarks", "Smoothing", "next_roi", "smooth_landmarks"]
 
 VISIBILITY_ALPHA = 0.1
 MIN_OBJECT_SIZE = 1e-6
+OBJECT_SCALE = (
+    1.75  # the size by which speeds are measured, in squares around the person; also in gpu/kernels/people.cu
+)
 _KEYPOINTS, _AUXILIARY = 33, 2
 # (min_cutoff, beta) of the keypoints in the image, the auxiliary points, the keypoints in metres
 _ONE_EURO = ((0.05, 80.0), (0.02, 40.0), (0.1, 40.0))
@@ -104,7 +109,8 @@ def smooth_landmarks(
     auxiliary = landmarks.auxiliary_xy
     depth = xp.zeros_like(auxiliary[..., :1])
     values = xp.concat([landmarks.xyz, xp.concat([auxiliary, depth], axis=-1), landmarks.world], axis=-2)
-    person_size = next_roi(auxiliary)[..., 2, None, None]
+    square = roi_from_points(auxiliary[..., 0, :], auxiliary[..., 1, :], scale=OBJECT_SCALE)
+    person_size = square[..., 2, None, None]
     in_pixels = per_point((1.0, 1.0, 0.0))
     scale = in_pixels / xp.clip(person_size, MIN_OBJECT_SIZE, None) + (1.0 - in_pixels)
     min_cutoff, beta = (per_point(tuple(row)) for row in zip(*_ONE_EURO, strict=True))

@@ -80,7 +80,7 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
     __syncthreads();
 
     const double ax = points[34 * 3] - points[33 * 3], ay = points[34 * 3 + 1] - points[33 * 3 + 1];
-    const double person = fmax(2.0 * 1.25 * sqrt(ax * ax + ay * ay), 1e-6);
+    const double person = fmax(2.0 * 1.75 * sqrt(ax * ax + ay * ay), 1e-6);
     for (int i = thread; i < 204; i += 128) {
         const int point = i / 3;
         const double least = point < 33 ? 0.05 : point < 35 ? 0.02 : 0.1, beta = point < 33 ? 80.0 : 40.0;
