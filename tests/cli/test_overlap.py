@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 
 import pytest
 
-from posemask.cli.overlap import overlap
+from posemask.cli.overlap import overlap, overlap_several
+from posemask.errors import InputError
 
 
 def threads_of_ours():
@@ -118,3 +120,35 @@ def test_what_is_written_before_an_error_stays_written():
     with pytest.raises(Broken):
         overlap(range(10), work, written.append)
     assert written == [0, 1, 2]
+
+
+def test_several_workers_keep_the_order_and_have_one_item_each():
+    """More items than workers; the early ones take longest."""
+    at_work = [0, 0, 0]
+    most = [0, 0, 0]
+
+    def worker(number):
+        def work(item):
+            at_work[number] += 1
+            most[number] = max(most[number], at_work[number])
+            time.sleep(0.002 * (item % 4 == 0))
+            at_work[number] -= 1
+            return item * item
+
+        return work
+
+    done = []
+    overlap_several(iter(range(40)), [worker(i) for i in range(3)], done.append)
+    assert done == [i * i for i in range(40)]
+    assert max(most) == 1
+    assert most.count(1) >= 2, "the work is shared"
+
+
+def test_an_error_of_one_of_several_workers_ends_all():
+    def work(item):
+        if item == 7:
+            raise InputError("seven")
+        return item
+
+    with pytest.raises(InputError, match="seven"):
+        overlap_several(iter(range(10_000)), [work, work], lambda item: None)

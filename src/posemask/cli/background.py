@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,11 +34,22 @@ def open_background(name: str) -> Iterator[Behind]:
     elif is_video(name):
         moving = _Moving(Path(name))
         try:
-            yield moving
+            yield _one_at_a_time(moving)
         finally:
             moving.close()
     else:
-        yield _Still(read_image(name))
+        yield _one_at_a_time(_Still(read_image(name)))
+
+
+def _one_at_a_time(behind: Behind) -> Behind:
+    """The same for several threads: a background remembers what it showed last."""
+    lock = threading.Lock()
+
+    def locked(size_hw: tuple[int, int], time: float | None) -> Any:
+        with lock:
+            return behind(size_hw, time)
+
+    return locked
 
 
 class _Still:

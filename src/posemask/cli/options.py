@@ -107,6 +107,15 @@ def pose_detector(
     )
 
 
+def workers(runtime: str, device: str, threads: int | None) -> int:
+    """How many unrelated pictures to work on at once: on the CPU as many as there are threads, each with one."""
+    from ..runtimes import default_threads
+
+    if runtime == "mediapipe" or device not in ("auto", "cpu"):
+        return 1
+    return default_threads() if threads is None else threads
+
+
 Find = Callable[[Any, float | None], Sequence["Segmentation"]]
 """A picture (H, W, 3) uint8 RGB and its time in seconds, or None -> the people in it."""
 

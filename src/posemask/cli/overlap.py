@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-__all__ = ["overlap"]
+__all__ = ["overlap", "overlap_several"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -70,6 +72,29 @@ def overlap(source: Iterable[A], work: Callable[[A], B], sink: Callable[[B], Non
     join()
     if errors:
         raise errors[0]
+
+
+def overlap_several(source: Iterable[A], works: Sequence[Callable[[A], B]], sink: Callable[[B], None]) -> None:
+    """As `overlap`, where each item goes to whichever of `works` is free; each of them has one item at a time.
+
+    Results still come to `sink` in order.
+    """
+    if len(works) == 1:
+        overlap(source, works[0], sink)
+        return
+    free: SimpleQueue[Callable[[A], B]] = SimpleQueue()
+    for work in works:
+        free.put(work)
+
+    def run(item: A) -> B:
+        work = free.get()
+        try:
+            return work(item)
+        finally:
+            free.put(work)
+
+    with ThreadPoolExecutor(len(works), "posemask work") as crew:
+        overlap(source, lambda item: crew.submit(run, item), lambda done: sink(done.result()))
 
 
 class _Cancelled(Exception):

@@ -63,7 +63,7 @@ def parts(
     if json is not None:
         outputs.append(JsonOutput(Destination(json, several, ".json", ".json"), "blazepose full"))
 
-    def load() -> Job:
+    def load(threads: int | None) -> Job:
         find, reset = options.people_finder(
             model,
             max_poses=max_poses,
@@ -86,4 +86,6 @@ def parts(
 
         return Job(work=work, reset=reset)
 
-    return process(sources, load, outputs, Settings(start=start, end=end, overwrite=overwrite, quiet=quiet))
+    settings = Settings(start=start, end=end, overwrite=overwrite, quiet=quiet)
+    workers = options.workers(runtime, device, threads)
+    return process(sources, load, outputs, settings, threads=threads, workers=workers)

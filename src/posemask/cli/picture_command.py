@@ -50,7 +50,7 @@ def run(
     sources = find_sources(inputs)
     destination = Destination(output, len(sources) > 1, picture_suffix, "" if frames else video_suffix)
 
-    def load() -> Job:
+    def load(threads: int | None) -> Job:
         find, reset = options.people_finder(
             model,
             max_poses=max_poses,
@@ -62,4 +62,5 @@ def run(
         )
         return Job(work=lambda image, time: Result(picture=draw(image, find(image, time), time)), reset=reset)
 
-    return process(sources, load, [PictureOutput(destination, alpha)], settings)
+    workers = options.workers(runtime, device, threads)
+    return process(sources, load, [PictureOutput(destination, alpha)], settings, threads=threads, workers=workers)

@@ -63,7 +63,7 @@ def pose(
         *(PictureOutput(Destination(to, several, None, "" if frames else None)) for to in drawings),
     ]
 
-    def load() -> Job:
+    def load(threads: int | None) -> Job:
         detector = options.pose_detector(model, smooth=not no_smooth, runtime=runtime, device=device, threads=threads)
 
         def work(image: Any, time: float | None) -> Result:
@@ -72,4 +72,6 @@ def pose(
 
         return Job(work=work, reset=detector.reset)
 
-    return process(sources, load, outputs, Settings(start=start, end=end, overwrite=overwrite, quiet=quiet))
+    settings = Settings(start=start, end=end, overwrite=overwrite, quiet=quiet)
+    workers = options.workers(runtime, device, threads)
+    return process(sources, load, outputs, settings, threads=threads, workers=workers)

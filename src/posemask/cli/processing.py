@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
@@ -40,13 +41,16 @@ from ..media import (
 )
 from ..results import Frame, Pose
 from .files import Destination, Source
-from .overlap import overlap
+from .overlap import overlap, overlap_several
 from .progress import Progress, show_progress
 from .results_json import ResultsJson
 
 __all__ = ["Job", "JsonOutput", "Output", "PictureOutput", "Result", "Settings", "process", "quiet_libraries"]
 
 Picture = npt.NDArray[np.uint8]
+
+PICTURES_FOR_SEVERAL = 4
+"""From so many pictures on, models of their own for each processor are worth the time to load them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +190,24 @@ class JsonOutput:
 Output = PictureOutput | JsonOutput
 
 
-def process(sources: Sequence[Source], load: Callable[[], Job], outputs: Sequence[Output], settings: Settings) -> int:
+def process(
+    sources: Sequence[Source],
+    load: Callable[[int | None], Job],
+    outputs: Sequence[Output],
+    settings: Settings,
+    *,
+    threads: int | None = None,
+    workers: int = 1,
+) -> int:
     """Do a job with every input and write what comes of it. Returns the exit status.
 
     Args:
         sources: the inputs.
-        load: loads the model; called once.
+        load: loads the model for a number of threads, None for the usual one.
         outputs: what to write for each input.
         settings: what the user said.
+        threads: what `load` is given.
+        workers: how many pictures may be worked on at once, each with a model of its own and one thread.
     """
     if not (settings.end is None or settings.end > settings.start >= 0.0):
         raise InputError(f"--end must be later than --start, got {settings.start:g} and {settings.end:g}")
@@ -201,9 +215,9 @@ def process(sources: Sequence[Source], load: Callable[[], Job], outputs: Sequenc
     with ExitStack() as stack:
         stack.enter_context(quiet_libraries())
         stack.enter_context(_terminate_like_interrupt())
-        job = load()
+        job = load(threads)
         progress = stack.enter_context(show_progress(quiet=settings.quiet, talk=talk))
-        run = _Run(job, outputs, settings, progress, alone=len(sources) == 1)
+        run = _Run(job, load, outputs, settings, progress, workers=workers, alone=len(sources) == 1)
         for video, group in groupby(sources, key=lambda source: source.path is not None and is_video(source.path)):
             if video:
                 for source in group:
@@ -217,9 +231,19 @@ class _Run:
     """One run of a command over its inputs."""
 
     def __init__(
-        self, job: Job, outputs: Sequence[Output], settings: Settings, progress: Progress, *, alone: bool
+        self,
+        job: Job,
+        load: Callable[[int | None], Job],
+        outputs: Sequence[Output],
+        settings: Settings,
+        progress: Progress,
+        *,
+        workers: int,
+        alone: bool,
     ) -> None:
         self._job = job
+        self._load = load
+        self._workers = workers
         self._outputs = outputs
         self._settings = settings
         self._progress = progress
@@ -256,9 +280,13 @@ class _Run:
                 self._progress.complain(f"warning: {source.name} is damaged: {video.damaged} packets were skipped")
 
     def pictures(self, sources: Sequence[Source]) -> None:
-        """Process some pictures."""
+        """Process some pictures, one on each processor where there are several."""
         self._progress.begin("pictures", len(sources))
-        overlap(self._read(sources), self._work, self._write)
+        if self._workers > 1 and len(sources) >= PICTURES_FOR_SEVERAL:
+            jobs = [self._load(1) for _ in range(self._workers)]
+        else:
+            jobs = [self._job]
+        overlap_several(self._read(sources), [partial(self._work, job) for job in jobs], self._write)
 
     def _read(self, sources: Sequence[Source]) -> Iterator[_Picture]:
         for source in sources:
@@ -271,10 +299,10 @@ class _Run:
                 item.image = read_image(source.path if source.path is not None else sys.stdin.buffer.read())
             yield item
 
-    def _work(self, item: _Picture) -> _Picture:
+    def _work(self, job: Job, item: _Picture) -> _Picture:
         with item.keep_failure():
             if item.image is not None:
-                item.result = self._job.work(item.image, None)
+                item.result = job.work(item.image, None)
         return item
 
     def _write(self, item: _Picture) -> None:
