@@ -220,7 +220,7 @@ def create_detector(
     _choice("model", model, ("blazepose",))
     _probability("min_detection_confidence", min_detection_confidence)
     _probability("min_presence_confidence", min_presence_confidence)
-    from .models import blazepose
+    from .models import blazepose, blazepose_stream
 
     if runtime == "mediapipe":
         return _mediapipe_detector(
@@ -256,7 +256,7 @@ def create_detector(
         device=_device(device),
         threads=threads,
     )
-    return PoseDetector(partial(blazepose.estimate, chain), partial(blazepose.step, chain))
+    return PoseDetector(partial(blazepose.estimate, chain), partial(blazepose_stream.step, chain))
 
 
 def create_segmenter(

@@ -37,7 +37,7 @@ def emulated_pool(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> Po
 
 @pytest.mark.slow
 def test_the_chain_equals_the_cpu_chain(emulated_pool: PosePool, person: np.ndarray) -> None:
-    from posemask.models import blazepose
+    from posemask.models import blazepose, blazepose_stream
 
     pool = emulated_pool
     model = blazepose.load("lite", segmentation=True)
@@ -46,7 +46,7 @@ def test_the_chain_equals_the_cpu_chain(emulated_pool: PosePool, person: np.ndar
     for frame in range(2):
         picture = shifted(person, 4 * frame)
         result = pool.step([picture, small], [0.1 + frame / 30] * 2)
-        state, poses = blazepose.step(model, state, picture.numpy(), 0.1 + frame / 30)
+        state, poses = blazepose_stream.step(model, state, picture.numpy(), 0.1 + frame / 30)
         assert result.found.tolist() == [1, 0]
         # The networks run in half precision here: distances in pixels of the 256 crop.
         crop_pixel = float(result.roi[0, 2]) / 256

@@ -12,7 +12,7 @@ import pytest
 import posemask
 from posemask.bodies import BLAZEPOSE, NO_PART
 from posemask.errors import InputError
-from posemask.models import blazepose, pose_segments
+from posemask.models import blazepose, blazepose_stream, pose_segments
 
 STANDING = "groundtruth/pennfudan/public/PNGImages/FudanPed00062.png"
 FRIENDS = "groundtruth/tfjs_bodypix/three_people.jpg"
@@ -82,7 +82,7 @@ def moving(image: np.ndarray, frames: int, step: int) -> list[np.ndarray]:
 def test_ids_stay_with_people_of_a_stream(model: Any, picture: Read) -> None:
     state, last = None, {}
     for i, image in enumerate(moving(picture(STANDING), 6, 4)):
-        state, poses = blazepose.step(model, state, image, i / 10, max_people=3)
+        state, poses = blazepose_stream.step(model, state, image, i / 10, max_people=3)
         assert len(poses) == 2
         places = {pose.id: float(pose.xy[:, 0].mean()) for pose in poses}
         if last:
@@ -97,7 +97,7 @@ def test_people_enter_and_leave_a_stream(model: Any, picture: Read) -> None:
     half = without_the_right_one(image)
     state, counts = None, []
     for i, frame in enumerate([half, half, image, image, half, half, half, image]):
-        state, poses = blazepose.step(model, state, frame, i / 10, max_people=2)
+        state, poses = blazepose_stream.step(model, state, frame, i / 10, max_people=2)
         counts.append((len(poses), sorted(pose.id for pose in poses)))  # type: ignore[type-var]
     assert counts[0] == counts[1] == counts[6] == (1, [1])  # the network may see who has left for one more frame
     assert counts[3] == (2, [1, 2])
@@ -111,8 +111,8 @@ def test_one_person_of_a_stream_is_filtered_apart_from_the_others(model: Any, pi
     half = without_the_right_one(image)
     together, alone = None, None
     for i in range(4):
-        together, both = blazepose.step(model, together, image, i / 10, max_people=2)
-        alone, (one,) = blazepose.step(model, alone, half, i / 10, max_people=2)
+        together, both = blazepose_stream.step(model, together, image, i / 10, max_people=2)
+        alone, (one,) = blazepose_stream.step(model, alone, half, i / 10, max_people=2)
     assert min(np.abs(pose.xy - one.xy).mean() for pose in both) < 3
 
 
@@ -128,9 +128,9 @@ def test_rolling_search_is_bounded_and_finds_people(thorough: Any, picture: Read
     state, most, seen = None, 0, 0
     for i in range(45):
         looks.clear()
-        state, poses = blazepose.step(model, state, image, i / 10, max_people=6)
+        state, poses = blazepose_stream.step(model, state, image, i / 10, max_people=6)
         most, seen = max(most, len(looks)), max(seen, len(poses))
-    assert most <= 1 + blazepose.ROLLING_VIEWS + 4 * blazepose.ROLLING_CANDIDATES
+    assert most <= 1 + blazepose_stream.ROLLING_VIEWS + 4 * blazepose_stream.ROLLING_CANDIDATES
     assert seen > len(blazepose.estimate(blazepose.load("lite", runtime="litert"), image, max_people=6))
 
 
@@ -200,7 +200,7 @@ def test_labels_of_a_stream_are_steady(model: Any, shared_data: Path) -> None:
         for frame in video:
             if frame.index >= 15:
                 break
-            state, (pose,) = blazepose.step(model, state, frame.image, frame.time)
+            state, (pose,) = blazepose_stream.step(model, state, frame.image, frame.time)
             labels = pose_segments.part_labels(pose)
             if last is not None:
                 both = (labels != NO_PART) & (last != NO_PART)

@@ -15,7 +15,7 @@ from PIL import Image
 
 import posemask
 from posemask import runtimes, weights
-from posemask.models import blazepose
+from posemask.models import blazepose, blazepose_stream
 from posemask.networks.read_tflite import read_tflite
 from posemask.numbers.geometry import image_from_crop
 from posemask.pixels import native
@@ -79,7 +79,7 @@ def test_trajectories_lie_between_the_two_releases(shared_data, golden, model, k
     state = None
     ours, tasks, legacy = [], [], []
     for frame, expected in frames_of(shared_data, golden, key):
-        state, poses = blazepose.step(model, state, frame.image, frame.time)
+        state, poses = blazepose_stream.step(model, state, frame.image, frame.time)
         assert bool(poses) == bool(expected["tasks"])
         if poses and expected["legacy"]:
             ours.append(poses[0].xy)
@@ -100,13 +100,13 @@ def test_trajectories_lie_between_the_two_releases(shared_data, golden, model, k
 
 def test_a_stream_finds_its_person_again_after_a_gap(shared_data, picture, model):
     person, nobody = picture("groundtruth/tfjs_pose/pose.jpg"), np.zeros((480, 640, 3), np.uint8)
-    state, poses = blazepose.step(model, None, person, 0.0)
+    state, poses = blazepose_stream.step(model, None, person, 0.0)
     assert len(poses) == 1
-    state, poses = blazepose.step(model, state, nobody, 0.1)
+    state, poses = blazepose_stream.step(model, state, nobody, 0.1)
     assert poses == []
     assert len(state.rois) == 0
     assert state.smoothing is None
-    _, again = blazepose.step(model, state, person, 0.2)
+    _, again = blazepose_stream.step(model, state, person, 0.2)
     (alone,) = blazepose.estimate(model, person)
     np.testing.assert_array_equal(again[0].xy, alone.xy)
     np.testing.assert_array_equal(again[0].segmentation.mask.probabilities, alone.segmentation.mask.probabilities)

@@ -71,7 +71,7 @@ class _StreamState:
 
 
 class BlazePoseChain:
-    """BlazePose with the calls of `posemask.models.blazepose`: `estimate` for pictures, `step` for streams."""
+    """BlazePose with the calls of `posemask.models`: `estimate` for pictures, `step` for streams."""
 
     def __init__(self, place: Kernels, detector: Any, landmarks: Any, **options: Any) -> None:
         def make(purpose: str, size_hw: tuple[int, int], people: int) -> tuple[PosePool, _Upload]:

@@ -3,14 +3,7 @@
 Two networks. The *detector* sees the whole image at 224 x 224 and says where a body's middle is, how large
 it is and how it is turned. The *landmark network* sees a square crop around that body and says where the
 keypoints are, whether there is a person at all, and which pixels of the crop are the person. In a stream the
-landmark network also says where to crop in the next frame, so that the detector runs only when nobody is
-followed:
-
-    states of a stream        looks at                     leads to
-    nobody is followed        the detector's people        people are followed, where the landmark network agrees
-    fewer than are wanted     their last regions, and the  those whom the landmark network sees, each once
-                              detector's other people
-    as many as are wanted     their last regions           those whom the landmark network still sees
+landmark network also says where to crop in the next frame: `posemask.models.blazepose_stream`.
 
 The rules are MediaPipe's graph files'. Where TensorFlow.js differs (greedy suppression instead of a weighted
 mean, a black instead of a repeated border around the landmark crop, the last region kept for unrelated
@@ -31,13 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import runtimes
-from ..errors import InputError, ModelFileError, TimestampError
+from ..errors import InputError, ModelFileError
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import MAX_CANDIDATES, decode_detections, weighted_nms
-from ..numbers.filters import OneEuro
 from ..numbers.geometry import (
     apply_affine,
-    compose_affine,
     image_from_crop,
     invert_affine,
     letterbox_roi,
@@ -46,22 +37,19 @@ from ..numbers.geometry import (
 )
 from ..numbers.landmarks import decode_landmarks, project_landmarks
 from ..numbers.people import (
-    NO_TRACKS,
     TrackerKind,
-    Tracks,
     box_similarity,
     distinct,
     keypoint_similarity,
-    track,
 )
-from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
+from ..numbers.tracking import Landmarks, next_roi
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
 from ..runtimes import RuntimeName
 from ..runtimes.native import NativeNetwork
 from .files import read_network
 from .instances import separate
-from .search import Candidates, find_people, search_views, verify
+from .search import Candidates, find_people, search_views
 from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 
 __all__ = [
@@ -69,14 +57,16 @@ __all__ = [
     "BlazePose",
     "BlazePoseSpec",
     "Search",
-    "StreamState",
     "detect",
+    "distinct_people",
     "estimate",
     "load",
     "look",
     "make_poses",
     "observe",
-    "step",
+    "observe_landmarks",
+    "select_people",
+    "squares",
 ]
 
 Network = Callable[[Array], tuple[Array, ...]]
@@ -118,11 +108,8 @@ OUTPUTS_WITH_MASK = (0, 1, 3, 4, 2)
 OUTPUTS_WITHOUT_MASK = (0, 1, 3, 4)
 
 MOST_PER_VIEW = 10  # people that the detector may find in one view
-SAME_REGION = 0.5  # intersection over union above which the detector found somebody who is followed already
 SAME_PERSON = 0.5  # keypoint similarity above which two regions show one person
 SAME_NEXT_REGION = 0.85  # the same for the intersection over union of the regions that follow from them
-# A stream's thorough search looks at so many views a frame, one after the other, and verifies at most so many people.
-ROLLING_VIEWS, ROLLING_CANDIDATES = 2, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,31 +139,6 @@ class BlazePose:
     mask_by_rows: bool = False
     search: Search = "fast"
     tracker: TrackerKind = "box"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StreamState:
-    """What a stream remembers after a frame.
-
-    Attributes:
-        time: of that frame, seconds.
-        size_hw: of that frame.
-        rois: (P, 4), where its people will be looked for; P = 0 when nobody is followed.
-        tracks: who had which id.
-        smoothing: the filters' state, None when nobody is followed.
-        masks: (P, 256, 256) the smoothed probabilities of that frame, None without segmentation.
-        image_from_crop: (P, 2, 3) where those masks lie.
-        views_seen: how many views the rolling search has looked at.
-    """
-
-    time: float
-    size_hw: tuple[int, int]
-    rois: Floats
-    tracks: Tracks = NO_TRACKS
-    smoothing: Smoothing | None = None
-    masks: npt.NDArray[np.float32] | None = None
-    image_from_crop: Floats | None = None
-    views_seen: int = 0
 
 
 def load(
@@ -342,162 +304,39 @@ def estimate(
     if model.search == "thorough" and len(rois) < max_people:
         views = search_views((image.shape[0], image.shape[1]))
         rois = np.concatenate(
-            [rois, find_people(partial(look, model, image), partial(_landmarks, model, image), views, rois)]
+            [rois, find_people(partial(look, model, image), partial(observe_landmarks, model, image), views, rois)]
         )
     if not len(rois):
         return []
     landmarks, masks = observe(model, image, rois)
-    seen = _distinct_people(model, landmarks)[:max_people]
-    return make_poses(_select(landmarks, seen), None if masks is None else masks[seen], image, flip_horizontal)
+    seen = distinct_people(model, landmarks)[:max_people]
+    return make_poses(select_people(landmarks, seen), None if masks is None else masks[seen], image, flip_horizontal)
 
 
-def step(
-    model: BlazePose,
-    state: StreamState | None,
-    image: Picture,
-    time: float,
-    *,
-    max_people: int = 1,
-    flip_horizontal: bool = False,
-) -> tuple[StreamState, list[Pose]]:
-    """One frame of a stream.
-
-    Args:
-        model: the networks.
-        state: what this function gave for the frame before; None at the start.
-        image: (H, W, 3) uint8 RGB; its size may change from frame to frame.
-        time: seconds, later than the frame before.
-        max_people: how many people at most. While fewer are followed, the detector looks for more in each frame.
-        flip_horizontal: results in the mirrored picture; left and right stay the person's own.
-
-    Raises:
-        TimestampError: time did not increase.
-    """
-    size_hw = (image.shape[0], image.shape[1])
-    if state is not None and time <= state.time:
-        raise TimestampError(time, state.time)
-    if state is None or state.size_hw != size_hw:
-        # Regions and filters are in pixels of the old size: start afresh, as on the first frame.
-        state = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)))
-
-    followed = state.rois[:max_people]
-    rois, views_seen = followed, state.views_seen
-    if len(followed) < max_people:
-        newcomers, views_seen = _newcomers(model, image, followed, max_people, views_seen)
-        rois = np.concatenate([followed, newcomers])[:max_people]
-    nobody = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)), tracks=state.tracks, views_seen=views_seen)
-    if not len(rois):
-        return nobody, []
-    landmarks, masks = observe(model, image, rois)
-    seen = _distinct_people(model, landmarks, first=len(followed))
-    if not len(seen):
-        return nobody, []
-
-    landmarks, masks = _select(landmarks, seen), None if masks is None else masks[seen]
-    keypoints = np.concatenate([landmarks.xyz[..., :2], landmarks.visibility[..., None]], axis=-1)
-    known = (
-        np.where(seen < len(followed), state.tracks.ids[np.minimum(seen, len(followed) - 1)], 0)
-        if len(followed)
-        else None
-    )
-    tracks, ids = track(state.tracks, keypoints, time, kind=model.tracker, followed=known)
-    smoothing, restart = _carry(state.smoothing, seen, len(followed))
-    smoothing, smoothed = smooth_landmarks(
-        smoothing, landmarks, time - state.time, smooth_keypoints=model.smooth_keypoints, restart=restart
-    )
-    affine = image_from_crop(landmarks.roi, MODEL_TYPES["full"].crop_size)
-    if masks is not None and model.smooth_masks and state.masks is not None and state.image_from_crop is not None:
-        for row, before in enumerate(seen):
-            if before < len(followed):
-                masks[row] = _blend(masks[row], affine[row], state.masks[before], state.image_from_crop[before])
-    new_state = StreamState(
-        time=time,
-        size_hw=size_hw,
-        rois=next_roi(smoothed.auxiliary_xy),
-        tracks=tracks,
-        smoothing=smoothing,
-        masks=masks,
-        image_from_crop=affine,
-        views_seen=views_seen,
-    )
-    return new_state, make_poses(smoothed, masks, image, flip_horizontal, ids)
-
-
-def _landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
+def observe_landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
+    """As `observe`, without the masks."""
     return observe(model, image, rois)[0]
 
 
-def _newcomers(
-    model: BlazePose, image: Picture, followed: Floats, max_people: int, views_seen: int
-) -> tuple[Floats, int]:
-    """Regions of people who are not followed yet, and how many views of the rolling search have been seen now."""
-    found = detect(model, image, max_people)
-    if len(followed):
-        found = found[box_similarity(_squares(found), _squares(followed)).max(axis=1) <= SAME_REGION]
-    if model.search == "fast":
-        return found, views_seen
-    views = search_views((image.shape[0], image.shape[1]))
-    if not len(views):
-        return found, views_seen
-    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)]
-    seen_by, run = partial(look, model, image), partial(_landmarks, model, image)
-    candidates = seen_by(due, model.min_detection_score)
-    known = np.concatenate([followed, found])
-    if len(known):
-        candidates = candidates[
-            np.nonzero(box_similarity(_squares(candidates.rois), _squares(known)).max(axis=1) <= SAME_REGION)[0]
-        ]
-    best = np.argsort(-candidates.scores, kind="stable")[:ROLLING_CANDIDATES]
-    return np.concatenate([found, verify(seen_by, run, candidates[best], known)]), views_seen + ROLLING_VIEWS
-
-
-def _squares(rois: Floats) -> Floats:
+def squares(rois: Floats) -> Floats:
     """(P, 4) boxes xyxy of regions, as if they were not turned."""
     half = rois[:, 2:3] / 2
     return np.concatenate([rois[:, :2] - half, rois[:, :2] + half], axis=1)
 
 
-def _distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> npt.NDArray[np.intp]:
+def distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> npt.NDArray[np.intp]:
     """Rows of regions that show a person, each person once: the ``first`` rows before the others, then the surest."""
     seen = np.nonzero(landmarks.score >= model.min_presence_score)[0]
     if len(seen) < 2:
         return seen
     keypoints = np.concatenate([landmarks.xyz[seen, :, :2], landmarks.visibility[seen, :, None]], axis=-1)
-    regions = _squares(next_roi(landmarks.auxiliary_xy[seen]))
+    regions = squares(next_roi(landmarks.auxiliary_xy[seen]))
     stays = distinct(keypoint_similarity(keypoints, keypoints), SAME_PERSON)
     # Where hardly a keypoint is visible, only the regions can be compared.
     return seen[stays & distinct(box_similarity(regions, regions), SAME_NEXT_REGION)]
 
 
-def _carry(
-    smoothing: Smoothing | None, seen: npt.NDArray[np.intp], followed: int
-) -> tuple[Smoothing | None, npt.NDArray[np.bool_] | None]:
-    """The filters' state of the rows ``seen``, and which of them are new and start afresh."""
-    restart = seen >= followed
-    if smoothing is None or restart.all():
-        return None, None
-    rows = np.where(restart, 0, seen)
-    points = smoothing.points
-    carried = Smoothing(
-        points=OneEuro(raw=points.raw[rows], smooth=points.smooth[rows], slope=points.slope[rows]),
-        visibility=smoothing.visibility[rows],
-    )
-    return carried, restart if restart.any() else None
-
-
-def _blend(
-    mask: npt.NDArray[np.float32], affine: Floats, before: npt.NDArray[np.float32], affine_before: Floats
-) -> npt.NDArray[np.float32]:
-    """Blends with the mask before in the pixels of the new crop.
-
-    MediaPipe blends masks of the size of the image. Here both stay in their crops: 65,536 pixels instead of a
-    million, and nothing depends on the image's size. Outside its crop the mask before is 0, as it is there.
-    """
-    crop_from_crop_before = compose_affine(invert_affine(affine), affine_before)
-    return pixels.blend_masks(mask, pixels.paste(before, crop_from_crop_before, mask.shape))
-
-
-def _select(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
+def select_people(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
     return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 

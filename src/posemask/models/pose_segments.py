@@ -60,7 +60,7 @@ def step(
     segment_body_parts: bool = False,
     flip_horizontal: bool = False,
 ) -> tuple[Any, list[Segmentation]]:
-    """One frame of a stream, as `estimate`; ``follow`` is for instance `blazepose.step` of a model."""
+    """One frame of a stream, as `estimate`; ``follow`` is for instance `blazepose_stream.step` of a model."""
     state, poses = follow(state, image, time, max_people=max_people, flip_horizontal=flip_horizontal)
     return state, _segmentations(poses, multi_segmentation, segment_body_parts, flip_horizontal)
 
