@@ -12,7 +12,7 @@ import pytest
 import posemask
 from posemask.bodies import BLAZEPOSE, NO_PART
 from posemask.errors import InputError
-from posemask.models import blazepose, blazepose_stream, pose_segments
+from posemask.models import blazepose, blazepose_stream, newcomers, pose_segments
 
 STANDING = "groundtruth/pennfudan/public/PNGImages/FudanPed00062.png"
 FRIENDS = "groundtruth/tfjs_bodypix/three_people.jpg"
@@ -130,7 +130,7 @@ def test_rolling_search_is_bounded_and_finds_people(thorough: Any, picture: Read
         looks.clear()
         state, poses = blazepose_stream.step(model, state, image, i / 10, max_people=6)
         most, seen = max(most, len(looks)), max(seen, len(poses))
-    assert most <= 1 + blazepose_stream.ROLLING_VIEWS + 4 * blazepose_stream.ROLLING_CANDIDATES
+    assert most <= 1 + newcomers.ROLLING_VIEWS + 4 * newcomers.ROLLING_CANDIDATES
     assert seen > len(blazepose.estimate(blazepose.load("lite", runtime="litert"), image, max_people=6))
 
 

@@ -12,7 +12,6 @@ So the detector runs only while somebody may be missing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from ..errors import TimestampError
 from ..numbers.filters import OneEuro
 from ..numbers.geometry import compose_affine, image_from_crop, invert_affine
-from ..numbers.people import NO_TRACKS, Tracks, box_similarity, track
+from ..numbers.people import NO_TRACKS, Tracks, track
 from ..numbers.tracking import Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Pose
@@ -29,22 +28,14 @@ from .blazepose import (
     BlazePose,
     Floats,
     Picture,
-    detect,
     distinct_people,
-    look,
     make_poses,
     observe,
-    observe_landmarks,
     select_people,
-    squares,
 )
-from .search import search_views, verify
+from .newcomers import newcomers
 
 __all__ = ["StreamState", "step"]
-
-SAME_REGION = 0.5  # intersection over union above which the detector found somebody who is followed already
-# A stream's thorough search looks at so many views a frame, one after the other, and verifies at most so many people.
-ROLLING_VIEWS, ROLLING_CANDIDATES = 2, 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,8 +95,8 @@ def step(
     followed = state.rois[:max_people]
     rois, views_seen = followed, state.views_seen
     if len(followed) < max_people:
-        newcomers, views_seen = _newcomers(model, image, followed, max_people, views_seen)
-        rois = np.concatenate([followed, newcomers])[:max_people]
+        found, views_seen = newcomers(model, image, followed, max_people, views_seen)
+        rois = np.concatenate([followed, found])[:max_people]
     nobody = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)), tracks=state.tracks, views_seen=views_seen)
     if not len(rois):
         return nobody, []
@@ -142,30 +133,6 @@ def step(
         views_seen=views_seen,
     )
     return new_state, make_poses(smoothed, masks, image, flip_horizontal, ids)
-
-
-def _newcomers(
-    model: BlazePose, image: Picture, followed: Floats, max_people: int, views_seen: int
-) -> tuple[Floats, int]:
-    """Regions of people who are not followed yet, and how many views of the rolling search have been seen now."""
-    found = detect(model, image, max_people)
-    if len(followed):
-        found = found[box_similarity(squares(found), squares(followed)).max(axis=1) <= SAME_REGION]
-    if model.search == "fast":
-        return found, views_seen
-    views = search_views((image.shape[0], image.shape[1]))
-    if not len(views):
-        return found, views_seen
-    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)]
-    seen_by, run = partial(look, model, image), partial(observe_landmarks, model, image)
-    candidates = seen_by(due, model.min_detection_score)
-    known = np.concatenate([followed, found])
-    if len(known):
-        candidates = candidates[
-            np.nonzero(box_similarity(squares(candidates.rois), squares(known)).max(axis=1) <= SAME_REGION)[0]
-        ]
-    best = np.argsort(-candidates.scores, kind="stable")[:ROLLING_CANDIDATES]
-    return np.concatenate([found, verify(seen_by, run, candidates[best], known)]), views_seen + ROLLING_VIEWS
 
 
 def _carry(
