@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -54,9 +54,11 @@ from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 
 __all__ = [
     "MODEL_TYPES",
+    "Batches",
     "BlazePose",
     "BlazePoseSpec",
     "Search",
+    "candidates_in",
     "detect",
     "distinct_people",
     "estimate",
@@ -112,6 +114,16 @@ SAME_PERSON = 0.5  # keypoint similarity above which two regions show one person
 SAME_NEXT_REGION = 0.85  # the same for the intersection over union of the regions that follow from them
 
 
+class Batches(Protocol):
+    """Both networks on many parts of a picture at once, with all that lies around them: a GPU's way."""
+
+    def look(self, image: Array, views: Floats, most: int, min_score: float) -> Candidates:
+        """Whom the detector finds in square views (V, 4), V >= 1, at most ``most`` in each."""
+
+    def observe(self, image: Array, rois: Floats) -> tuple[Landmarks, npt.NDArray[np.float32] | None]:
+        """As `posemask.models.blazepose.observe`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlazePose:
     """The chain's two networks and its settings; a value that any number of streams can share.
@@ -127,6 +139,7 @@ class BlazePose:
             overlapping views of a picture, too, which finds far more people among several and takes a second or so; in
             a stream it looks at two views a frame while fewer people are followed than are wanted.
         tracker: what says in a stream who had which id: ``"box"``, the overlap of people's boxes, or ``"keypoint"``.
+        batches: takes the place of ``detector`` and ``landmarker``; pictures are then whatever it takes for one.
     """
 
     detector: Network
@@ -139,6 +152,7 @@ class BlazePose:
     mask_by_rows: bool = False
     search: Search = "fast"
     tracker: TrackerKind = "box"
+    batches: Batches | None = None
 
 
 def load(
@@ -202,13 +216,20 @@ def load(
 
 def detect(model: BlazePose, image: Picture, max_people: int = 1) -> Floats:
     """Finds people in a whole image: (P, 4) regions of interest, best first, P <= ``max_people``."""
-    whole = np.asarray(letterbox_roi((image.shape[0], image.shape[1])))
-    return _look_at(model, image, whole, max_people, model.min_detection_score).rois
+    whole = np.array([letterbox_roi((image.shape[0], image.shape[1]))])
+    return _look_at_each(model, image, whole, max_people, model.min_detection_score).rois
 
 
 def look(model: BlazePose, image: Picture, views: Floats, min_score: float) -> Candidates:
     """Whom the detector finds in square views (V, 4) of an image."""
-    found = [_look_at(model, image, view, MOST_PER_VIEW, min_score) for view in views]
+    return _look_at_each(model, image, views, MOST_PER_VIEW, min_score)
+
+
+def _look_at_each(model: BlazePose, image: Picture, views: Floats, max_people: int, min_score: float) -> Candidates:
+    most = min(max_people, MAX_CANDIDATES)  # there cannot be more, however many are asked for
+    if model.batches is not None:
+        return model.batches.look(image, views, most, min_score)
+    found = [_look_at(model, image, view, most, min_score) for view in views]
     return Candidates(
         rois=np.concatenate([part.rois for part in found]),
         faces=np.concatenate([part.faces for part in found]),
@@ -216,14 +237,17 @@ def look(model: BlazePose, image: Picture, views: Floats, min_score: float) -> C
     )
 
 
-def _look_at(model: BlazePose, image: Picture, view: Floats, max_people: int, min_score: float) -> Candidates:
+def _look_at(model: BlazePose, image: Picture, view: Floats, most: int, min_score: float) -> Candidates:
     size = MODEL_TYPES["full"].detector_size
     tensor = pixels.crop(image, image_from_crop(view, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
     raw, logits = model.detector(tensor[None])
     points, scores = decode_detections(raw[0], logits[0], detector_anchors(), input_size=size)
-    most = min(max_people, MAX_CANDIDATES)  # there cannot be more, however many are asked for
     people, people_scores = weighted_nms(points, scores, max_people=most, min_score=min_score)
-    people, people_scores = people[people_scores > 0], people_scores[people_scores > 0]
+    return candidates_in(view, people[people_scores > 0], people_scores[people_scores > 0])
+
+
+def candidates_in(view: Floats, people: Array, scores: Array) -> Candidates:
+    """The people (P, 12) that the detector found in a view (4,), as of `weighted_nms`, in pixels of the picture."""
     # After the box come the hips' centre and the point that gives scale and rotation of the whole body, in float32 as
     # everything before: from here on rounding would move the crop of a large picture by enough to be seen.
     corners_and_points = people[:, :8].reshape(-1, 4, 2)
@@ -231,7 +255,7 @@ def _look_at(model: BlazePose, image: Picture, view: Floats, max_people: int, mi
     return Candidates(
         rois=roi_from_points(in_image[:, 2], in_image[:, 3]).astype(np.float64),
         faces=in_image[:, :2].reshape(-1, 4).astype(np.float64),
-        scores=people_scores.astype(np.float64),
+        scores=scores.astype(np.float64),
     )
 
 
@@ -247,6 +271,8 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         Unfiltered landmarks of all P, and masks (P, 256, 256) of probabilities in the crops or None. Rows of a mask
         that lie outside the picture are 0 where the network can leave them out.
     """
+    if model.batches is not None:
+        return model.batches.observe(image, rois)
     size = MODEL_TYPES["full"].crop_size
     affine = image_from_crop(rois, size)
     rows: list[tuple[Array, ...]] = []
