@@ -14,6 +14,7 @@ People are run through the landmark network one after the other: on a CPU a batc
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,12 +31,11 @@ from ..numbers.boxes import MAX_CANDIDATES, decode_detections, weighted_nms
 from ..numbers.geometry import (
     apply_affine,
     image_from_crop,
-    invert_affine,
     letterbox_roi,
     mirror_x,
     roi_from_points,
 )
-from ..numbers.landmarks import decode_landmarks, project_landmarks
+from ..numbers.landmarks import LANDMARKS, decode_landmarks, project_landmarks
 from ..numbers.people import (
     TrackerKind,
     box_similarity,
@@ -273,30 +273,31 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
     """
     if model.batches is not None:
         return model.batches.observe(image, rois)
-    size = MODEL_TYPES["full"].crop_size
+    size, people = MODEL_TYPES["full"].crop_size, len(rois)
     affine = image_from_crop(rois, size)
-    rows: list[tuple[Array, ...]] = []
-    masks = np.zeros((len(rois), size, size), np.float32) if model.segmentation else None
-    for i in range(len(rois)):
+    raws, refined_xy = np.empty((people, LANDMARKS * 5)), np.empty((people, LANDMARKS, 2))
+    worlds, scores = np.empty((people, LANDMARKS * 3)), np.empty((people, 1))
+    masks = np.zeros((people, size, size), np.float32) if model.segmentation else None
+    for i in range(people):
         crop = pixels.crop(image, affine[i], (size, size), border="replicate", scale=1 / 255)
         first, last = _rows_inside(affine[i], image, size) if model.mask_by_rows else (0, size)
         some_rows = {"rows": (first, last)} if model.mask_by_rows else {}
         raw, score, heatmap, world, *mask = model.landmarker(crop[None], **some_rows)
-        crop_xyz, visibility, presence = decode_landmarks(raw[0].astype(np.float64))
-        crop_xyz[:, :2] = pixels.refine_heatmap(raw, heatmap)
-        metres = world[0].reshape(-1, 3)[:KEYPOINTS].astype(np.float64)
-        rows.append((crop_xyz[:_POINTS], metres, visibility[:KEYPOINTS], presence[:KEYPOINTS], score[0, 0]))
+        raws[i], scores[i], worlds[i] = raw[0], score[0], world[0]
+        refined_xy[i] = pixels.refine_heatmap(raw, heatmap)
         if masks is not None:
-            masks[i, first:last] = pixels.sigmoid(mask[0][0, first:last, :, 0])
-    crop_xyz, metres, visibility, presence, scores = (np.stack(column) for column in zip(*rows, strict=True))
-    xyz, world = project_landmarks(crop_xyz, metres, rois)
+            pixels.sigmoid(mask[0][0, first:last, :, 0], out=masks[i, first:last])
+    crop_xyz, visibility, presence = decode_landmarks(raws)
+    crop_xyz[..., :2] = refined_xy
+    metres = worlds.reshape(people, LANDMARKS, 3)[:, :KEYPOINTS]
+    xyz, metres = project_landmarks(crop_xyz[:, :_POINTS], metres, rois)
     landmarks = Landmarks(
         xyz=xyz[:, :KEYPOINTS],
         auxiliary_xy=xyz[:, KEYPOINTS:, :2],
-        world=world,
-        visibility=visibility,
-        presence=presence,
-        score=scores,
+        world=metres,
+        visibility=visibility[:, :KEYPOINTS],
+        presence=presence[:, :KEYPOINTS],
+        score=scores[:, 0],
         roi=rois,
     )
     return landmarks, masks
@@ -304,11 +305,15 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
 
 def _rows_inside(affine: Floats, image: Picture, size: int) -> tuple[int, int]:
     """The rows [first, last) of a crop that any pixel of the picture can meet, with one to interpolate on each side."""
-    height, width = image.shape[:2]
-    corners = np.array([[0.0, 0.0], [width - 1.0, 0.0], [0.0, height - 1.0], [width - 1.0, height - 1.0]])
-    v = apply_affine(invert_affine(affine), corners)[:, 1]
-    first = min(max(int(np.floor(v.min())) - 1, 0), size - 1)
-    return first, max(min(int(np.ceil(v.max())) + 2, size), first + 1)
+    (a, b, c), (d, e, f) = affine.tolist()
+    determinant = a * e - b * d
+    # Row v of the picture's pixel (x, y) is (a (y - f) - d (x - c)) / determinant: extreme in the corners.
+    at_origin = (d * c - a * f) / determinant
+    across, down = -d * (image.shape[1] - 1) / determinant, a * (image.shape[0] - 1) / determinant
+    lowest = at_origin + min(across, 0.0) + min(down, 0.0)
+    highest = at_origin + max(across, 0.0) + max(down, 0.0)
+    first = min(max(math.floor(lowest) - 1, 0), size - 1)
+    return first, max(min(math.ceil(highest) + 2, size), first + 1)
 
 
 def estimate(
@@ -336,7 +341,9 @@ def estimate(
         return []
     landmarks, masks = observe(model, image, rois)
     seen = distinct_people(model, landmarks)[:max_people]
-    return make_poses(select_people(landmarks, seen), None if masks is None else masks[seen], image, flip_horizontal)
+    if masks is not None and len(seen) < len(masks):
+        masks = masks[seen]
+    return make_poses(select_people(landmarks, seen), masks, image, flip_horizontal)
 
 
 def observe_landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
@@ -363,6 +370,9 @@ def distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> n
 
 
 def select_people(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
+    """The rows ``which``, ascending, of what was seen of some people."""
+    if len(which) == len(landmarks.score):
+        return landmarks
     return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
@@ -384,38 +394,37 @@ def make_poses(
         xyz = xyz * [-1, 1, 1] + [width - 1, 0, 0]
         world = world * [-1, 1, 1]
         roi = roi * [-1, 1, 1, -1] + [width - 1, 0, 0, 0]
+    xy = _read_only(xyz[..., :2])
+    z, world, roi = _read_only(xyz[..., 2]), _read_only(world), _read_only(roi)
+    visibility, presence = _read_only(landmarks.visibility), _read_only(landmarks.presence)
+    boxes = _read_only(np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=-1))
     affine.flags.writeable = False
-    xy = xyz[..., :2]
-    boxes = np.concatenate([xy.min(axis=1), xy.max(axis=1)], axis=-1)
-
-    def owned(array: Array) -> npt.NDArray[np.float32]:
-        result = np.array(array, np.float32)
-        result.flags.writeable = False
-        return result
-
+    if masks is not None:
+        masks.flags.writeable = False
     poses = []
     for i in range(len(xyz)):
         segmentation = None
         if masks is not None:
-            mask = Mask(
-                probabilities=owned(masks[i]),
-                image_from_crop=affine[i],
-                size_hw=(height, width),
-                paste=pixels.paste,
-            )
+            mask = Mask(probabilities=masks[i], image_from_crop=affine[i], size_hw=(height, width), paste=pixels.paste)
             segmentation = Segmentation(mask=mask)
         poses.append(
             Pose(
-                xy=owned(xy[i]),
-                z=owned(xyz[i, :, 2]),
-                visibility=owned(landmarks.visibility[i]),
-                presence=owned(landmarks.presence[i]),
-                world=owned(world[i]),
+                xy=xy[i],
+                z=z[i],
+                visibility=visibility[i],
+                presence=presence[i],
+                world=world[i],
                 score=float(landmarks.score[i]),
-                box=owned(boxes[i]),
-                roi=owned(roi[i]),
+                box=boxes[i],
+                roi=roi[i],
                 id=None if ids is None else int(ids[i]),
                 segmentation=segmentation,
             )
         )
     return poses
+
+
+def _read_only(array: Array) -> npt.NDArray[np.float32]:
+    result = np.array(array, np.float32)
+    result.flags.writeable = False
+    return result

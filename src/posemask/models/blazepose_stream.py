@@ -105,7 +105,9 @@ def step(
     if not len(seen):
         return nobody, []
 
-    landmarks, masks = select_people(landmarks, seen), None if masks is None else masks[seen]
+    landmarks = select_people(landmarks, seen)
+    if masks is not None and len(seen) < len(masks):
+        masks = masks[seen]
     keypoints = np.concatenate([landmarks.xyz[..., :2], landmarks.visibility[..., None]], axis=-1)
     known = (
         np.where(seen < len(followed), state.tracks.ids[np.minimum(seen, len(followed) - 1)], 0)
@@ -121,7 +123,7 @@ def step(
     if masks is not None and model.smooth_masks and state.masks is not None and state.image_from_crop is not None:
         for row, before in enumerate(seen):
             if before < len(followed):
-                masks[row] = _blend(masks[row], affine[row], state.masks[before], state.image_from_crop[before])
+                _blend(masks[row], affine[row], state.masks[before], state.image_from_crop[before])
     new_state = StreamState(
         time=time,
         size_hw=size_hw,
@@ -139,8 +141,12 @@ def _carry(
     smoothing: Smoothing | None, seen: npt.NDArray[np.intp], followed: int
 ) -> tuple[Smoothing | None, npt.NDArray[np.bool_] | None]:
     """The filters' state of the rows ``seen``, and which of them are new and start afresh."""
+    if smoothing is None or not followed:
+        return None, None
+    if len(seen) == followed and seen[-1] == followed - 1:  # those of the frame before, and nobody else
+        return smoothing, None
     restart = seen >= followed
-    if smoothing is None or restart.all():
+    if restart.all():
         return None, None
     rows = np.where(restart, 0, seen)
     points = smoothing.points
@@ -153,11 +159,11 @@ def _carry(
 
 def _blend(
     mask: npt.NDArray[np.float32], affine: Floats, before: npt.NDArray[np.float32], affine_before: Floats
-) -> npt.NDArray[np.float32]:
-    """Blends with the mask before in the pixels of the new crop.
+) -> None:
+    """Blends the mask before into a mask, in the pixels of the new crop.
 
     MediaPipe blends masks of the size of the image. Here both stay in their crops: 65,536 pixels instead of a
     million, and nothing depends on the image's size. Outside its crop the mask before is 0, as it is there.
     """
     crop_from_crop_before = compose_affine(invert_affine(affine), affine_before)
-    return pixels.blend_masks(mask, pixels.paste(before, crop_from_crop_before, mask.shape))
+    pixels.blend_masks(mask, pixels.paste(before, crop_from_crop_before, mask.shape), out=mask)

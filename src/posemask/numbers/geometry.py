@@ -12,6 +12,7 @@ RectTransformationCalculator and ImageToTensorCalculator.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -61,9 +62,18 @@ def image_from_crop(roi: Array, crop_size: int) -> Array:
     step = roi[..., 2] / crop_size
     half = 0.5 * roi[..., 2]
     cos, sin = xp.cos(roi[..., 3]), xp.sin(roi[..., 3])
-    row_x = xp.stack([step * cos, -step * sin, roi[..., 0] - half * (cos - sin)], axis=-1)
-    row_y = xp.stack([step * sin, step * cos, roi[..., 1] - half * (sin + cos)], axis=-1)
-    return xp.stack([row_x, row_y], axis=-2)
+    return _affine(
+        xp,
+        [
+            *(step * cos, -step * sin, roi[..., 0] - half * (cos - sin)),
+            *(step * sin, step * cos, roi[..., 1] - half * (sin + cos)),
+        ],
+    )
+
+
+def _affine(xp: Any, elements: list[Array]) -> Array:
+    """The (..., 2, 3) matrix of six (...,) elements, row by row; one `stack`, which costs more than the arithmetic."""
+    return xp.reshape(xp.stack(elements, axis=-1), (*elements[0].shape, 2, 3))
 
 
 def image_from_resized(size_hw: tuple[int, int], resized_hw: tuple[int, int], *, half_pixel: bool) -> list[list[float]]:
@@ -98,9 +108,7 @@ def invert_affine(target_from_source: Array) -> Array:
     a, b, c = m[..., 0, 0], m[..., 0, 1], m[..., 0, 2]
     d, e, f = m[..., 1, 0], m[..., 1, 1], m[..., 1, 2]
     determinant = a * e - b * d
-    row_x = xp.stack([e, -b, b * f - e * c], axis=-1)
-    row_y = xp.stack([-d, a, d * c - a * f], axis=-1)
-    return xp.stack([row_x, row_y], axis=-2) / determinant[..., None, None]
+    return _affine(xp, [e, -b, b * f - e * c, -d, a, d * c - a * f]) / determinant[..., None, None]
 
 
 def compose_affine(target_from_middle: Array, middle_from_source: Array) -> Array:

@@ -125,15 +125,15 @@ def track(
     """
     fresh = time - tracks.seen <= MAX_AGE
     old_ids, old, seen = tracks.ids[fresh], tracks.keypoints[fresh], tracks.seen[fresh]
-    if kind == "box":
-        similarity = box_similarity(tight_boxes(keypoints[..., :2]), tight_boxes(old[..., :2]))
-    else:
-        similarity = keypoint_similarity(keypoints, old)
     ids = np.zeros(len(keypoints), np.int64) if followed is None else followed.copy()
-    free = ~np.isin(old_ids, ids)
+    free = (old_ids[:, None] != ids).all(axis=1)
     next_id = tracks.next_id
     for i in np.flatnonzero(ids == 0):
-        candidates = np.where(free, similarity[i], -1.0)
+        if kind == "box":
+            similarity = box_similarity(tight_boxes(keypoints[i : i + 1, :, :2]), tight_boxes(old[..., :2]))[0]
+        else:
+            similarity = keypoint_similarity(keypoints[i : i + 1], old)[0]
+        candidates = np.where(free, similarity, -1.0)
         best = int(np.argmax(candidates)) if len(candidates) else -1
         if best >= 0 and candidates[best] >= MIN_SIMILARITY[kind]:
             free[best], ids[i] = False, old_ids[best]

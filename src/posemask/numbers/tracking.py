@@ -18,6 +18,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from array_api_compat import array_namespace
 
@@ -77,6 +79,18 @@ def next_roi(auxiliary_xy: Array) -> Array:
     return roi_from_points(auxiliary_xy[..., 0, :], auxiliary_xy[..., 1, :])
 
 
+@cache
+def _per_point(xp: Any, dtype: Any, device: Any) -> tuple[Array, Array, Array]:
+    """(68, 1) each: the filters' min_cutoff and beta, and 1 for points in pixels, 0 for points in metres."""
+    rows = [(*parameters, in_pixels) for parameters, in_pixels in zip(_ONE_EURO, (1.0, 1.0, 0.0), strict=True)]
+    counts = (_KEYPOINTS, _AUXILIARY, _KEYPOINTS)
+    table = [row for row, count in zip(rows, counts, strict=True) for _ in range(count)]
+    min_cutoff, beta, in_pixels = (
+        xp.asarray(column, dtype=dtype, device=device) for column in zip(*table, strict=True)
+    )
+    return min_cutoff[:, None], beta[:, None], in_pixels[:, None]
+
+
 def smooth_landmarks(
     state: Smoothing | None,
     landmarks: Landmarks,
@@ -99,21 +113,13 @@ def smooth_landmarks(
         The new state and the smoothed landmarks.
     """
     xp = array_namespace(landmarks.xyz)
-    dtype, device = landmarks.xyz.dtype, getattr(landmarks.xyz, "device", None)
-    counts = (_KEYPOINTS, _AUXILIARY, _KEYPOINTS)
-
-    def per_point(values: tuple[float, ...]) -> Array:
-        row = [value for value, count in zip(values, counts, strict=True) for _ in range(count)]
-        return xp.asarray(row, dtype=dtype, device=device)[:, None]
-
+    min_cutoff, beta, in_pixels = _per_point(xp, landmarks.xyz.dtype, getattr(landmarks.xyz, "device", None))
     auxiliary = landmarks.auxiliary_xy
     depth = xp.zeros_like(auxiliary[..., :1])
     values = xp.concat([landmarks.xyz, xp.concat([auxiliary, depth], axis=-1), landmarks.world], axis=-2)
-    square = roi_from_points(auxiliary[..., 0, :], auxiliary[..., 1, :], scale=OBJECT_SCALE)
-    person_size = square[..., 2, None, None]
-    in_pixels = per_point((1.0, 1.0, 0.0))
+    reach = auxiliary[..., 1, :] - auxiliary[..., 0, :]
+    person_size = 2.0 * OBJECT_SCALE * xp.sqrt(xp.sum(reach * reach, axis=-1))[..., None, None]
     scale = in_pixels / xp.clip(person_size, MIN_OBJECT_SIZE, None) + (1.0 - in_pixels)
-    min_cutoff, beta = (per_point(tuple(row)) for row in zip(*_ONE_EURO, strict=True))
 
     points, smooth = one_euro(
         state.points if state else None,
