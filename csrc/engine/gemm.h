@@ -113,25 +113,25 @@ struct TileTable<VECTORS, HALF, STEP, 0> {
   static constexpr void fill(TileFunction* table) { table[0] = nullptr; }
 };
 
+template <int STEP>
+constexpr void fill_shapes(TileFunction (*shapes)[most_pixels + 1]) {
+  TileTable<0, true, STEP, most_pixels>::fill(shapes[0]);
+  TileTable<1, false, STEP, most_pixels>::fill(shapes[1]);
+  if constexpr (most_vectors > 1) {
+    TileTable<1, true, STEP, most_pixels>::fill(shapes[2]);
+    TileTable<2, false, STEP, most_pixels>::fill(shapes[3]);
+  }
+}
+
 // tiles[step kind][shape][pixels]; step kinds: 16, 8, 6, any; shapes: 8, 16, 24, 32 outputs.
 struct Tiles {
   TileFunction at[4][4][most_pixels + 1] = {};
 
   constexpr Tiles() {
-    fill<16>(at[0]);
-    fill<8>(at[1]);
-    fill<6>(at[2]);
-    fill<0>(at[3]);
-  }
-
-  template <int STEP>
-  static constexpr void fill(TileFunction (*shapes)[most_pixels + 1]) {
-    TileTable<0, true, STEP, most_pixels>::fill(shapes[0]);
-    TileTable<1, false, STEP, most_pixels>::fill(shapes[1]);
-    if constexpr (most_vectors > 1) {
-      TileTable<1, true, STEP, most_pixels>::fill(shapes[2]);
-      TileTable<2, false, STEP, most_pixels>::fill(shapes[3]);
-    }
+    fill_shapes<16>(at[0]);
+    fill_shapes<8>(at[1]);
+    fill_shapes<6>(at[2]);
+    fill_shapes<0>(at[3]);
   }
 
   static int kind(int step) { return step == 16 ? 0 : step == 8 ? 1 : step == 6 ? 2 : 3; }
