@@ -256,7 +256,9 @@ def test_a_missing_gpu_is_said_and_nothing_falls_back():
         with pytest.raises(RuntimeUnavailableError, match=r"cuda|CUDA"):
             create(device="cuda")
     with pytest.raises(InputError, match="search"):
-        posemask.create_detector(device="cuda", search="thorough")
+        posemask.create_detector(device="cuda", search="deep")
+    with pytest.raises(RuntimeUnavailableError, match="torch"):
+        posemask.create_detector(device="cuda", runtime="litert")
 
 
 @pytest.mark.gpu

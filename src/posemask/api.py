@@ -30,14 +30,16 @@ ImageSource = Any
 # (picture, options) -> results, and (state, picture, time, options) -> (state, results)
 Estimate = Callable[..., Any]
 Step = Callable[..., tuple[Any, Any]]
+Read = Callable[..., Any]  # (source, bgr) -> picture; where pictures are not numpy's
 
 
 class _Stream:
     """The part that detectors and segmenters share: which picture, which time, which state."""
 
-    def __init__(self, estimate: Estimate, step: Step) -> None:
+    def __init__(self, estimate: Estimate, step: Step, read: Read | None = None) -> None:
         self._estimate = estimate
         self._step = step
+        self._read = read
         self._state: Any = None
         self._lock = threading.Lock()  # the networks write into buffers of their own
 
@@ -47,7 +49,7 @@ class _Stream:
         if isinstance(source, Frame):
             timestamp = source.time if timestamp is None else timestamp
             source = source.image
-        image = read_image(source, bgr=bgr)
+        image = (self._read or read_image)(source, bgr=bgr)
         seconds = None if timestamp is None else _seconds(timestamp)
         with self._lock:
             if seconds is None:
@@ -119,8 +121,10 @@ class PoseDetector(_Stream):
 class Segmenter(_Stream):
     """Finds the pixels of people; made by `create_segmenter`."""
 
-    def __init__(self, estimate: Estimate, step: Step, options: Sequence[str] = ()) -> None:
-        super().__init__(estimate, step)
+    def __init__(
+        self, estimate: Estimate, step: Step, options: Sequence[str] = (), *, read: Read | None = None
+    ) -> None:
+        super().__init__(estimate, step, read)
         self._options = options  # that only this model takes
 
     def segment_people(
@@ -228,8 +232,8 @@ def create_detector(
             detector_model_url, landmark_model_url, device,
         )  # fmt: skip
     if _is_gpu_chain(runtime, device):
-        _choice("search with device='cuda'", search, ("fast",))
-        on_gpu = _gpu().load_blazepose(
+        gpu = _gpu()
+        on_gpu = gpu.load_blazepose(
             model_type,
             device=device,
             segmentation=enable_segmentation,
@@ -237,10 +241,12 @@ def create_detector(
             smooth_masks=smooth_segmentation,
             min_detection_score=min_detection_confidence,
             min_presence_score=min_presence_confidence,
+            search=search,
+            tracker=tracker,
             detector_url=detector_model_url,
             landmarks_url=landmark_model_url,
         )
-        return PoseDetector(on_gpu.estimate, on_gpu.step)
+        return PoseDetector(on_gpu.estimate, on_gpu.step, gpu.read_picture)
     chain = blazepose.load(
         model_type,
         segmentation=enable_segmentation,
@@ -316,13 +322,16 @@ def create_segmenter(
     if runtime == "mediapipe":
         return _mediapipe_segmenter(options.get("model_type", "general"), model_url, device)
     if _is_gpu_chain(runtime, device):
-        on_gpu = _gpu().load_selfie(
+        gpu = _gpu()
+        on_gpu = gpu.load_selfie(
             options.get("model_type", "general"),
             device=device,
             model_url=model_url,
             smooth_masks=options.get("smooth_segmentation", False),
         )
-        return Segmenter(selfie.only_one_mask(on_gpu.estimate), selfie.only_one_mask(on_gpu.step))
+        return Segmenter(
+            selfie.only_one_mask(on_gpu.estimate), selfie.only_one_mask(on_gpu.step), read=gpu.read_picture
+        )
     people = selfie.load(
         options.get("model_type", "general"), smooth_masks=options.get("smooth_segmentation", False), **place
     )
@@ -377,6 +386,7 @@ def _blazepose_segmenter(*, max_poses: int = 1, **options: Any) -> Segmenter:
     return Segmenter(
         partial(pose_segments.estimate, detector._estimate, max_people=people),
         partial(pose_segments.step, detector._step, max_people=people),
+        read=detector._read,
     )
 
 

@@ -17,7 +17,7 @@ import torch
 from ..errors import ImageError
 from .pictures import Format, picture_row
 
-__all__ = ["Arrivals", "Captured", "Feed", "Table"]
+__all__ = ["Arrivals", "Captured", "Download", "Feed", "Table"]
 
 DEPTH = 16
 """Frames by which the host may run ahead of the device; then it waits for the oldest."""
@@ -84,6 +84,23 @@ class Arrivals:
         values: np.ndarray[Any, Any] = latest.numpy().copy()
         self._free.append(latest)
         return values
+
+
+class Download:
+    """Tensors of the device that the host wants now: copied together, and waited for once."""
+
+    def __init__(self, *sources: Tensor) -> None:
+        self._sources = sources
+        self._pinned = sources[0].device.type == "cuda"
+        self._places = [torch.empty(s.shape, dtype=s.dtype, pin_memory=self._pinned) for s in sources]
+
+    def first(self, count: int) -> list[np.ndarray[Any, Any]]:
+        """The first rows of each, as arrays of the caller's own."""
+        for place, source in zip(self._places, self._sources, strict=True):
+            place[:count].copy_(source[:count], non_blocking=True)
+        if self._pinned:
+            torch.cuda.current_stream(self._sources[0].device).synchronize()
+        return [place[:count].numpy().copy() for place in self._places]
 
 
 class Table:

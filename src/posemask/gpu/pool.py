@@ -14,7 +14,7 @@ Results are tensors that the next step overwrites: copy what must last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -25,21 +25,17 @@ import torch
 from ..bodies import BLAZEPOSE
 from ..errors import InputError, TimestampError
 from ..networks.graph import Graph
-from ..numbers.anchors import detector_anchors
-from ..numbers.boxes import decode_detections, weighted_nms
 from ..numbers.geometry import apply_affine, image_from_crop, image_from_resized, letterbox_roi, roi_from_points
-from . import reference
 from .compiler import Kernels
+from .detector import DETECTOR_SIZE, Detector
 from .feed import Arrivals, Captured, Feed, Table
 from .network import CudaNetwork
+from .people import CROP_SIZE, KEYPOINTS, People
 from .pictures import Composer, Cropper, Effect, Format, MaskFilter, _Part, bits, plane_shape
-from .plan import plan
 
 __all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults"]
 
 Tensor: TypeAlias = torch.Tensor
-DETECTOR_SIZE, CROP_SIZE, KEYPOINTS = 224, 256, 33
-HEATMAP_STRIDE = 40  # 39 maps and one of nothing
 DOUBTFUL_STEPS = 3  # a stream that was reset is offered to the detector so often, whatever older flags say
 
 
@@ -140,8 +136,7 @@ class PosePool:
         effect: what finished frames show, None for none.
         skeleton: draw the keypoints into the finished frames (RGB only).
         smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `posemask.models.blazepose`.
-        exact_detector: run the detector in float32. Half precision moves its regions by up to 0.1 pixels of the crop,
-            and the landmark network answers a shift so small with up to a pixel in a picture that stands alone.
+        exact_detector: run the detector in float32, as `posemask.gpu.detector` says.
 
     Everything is compiled, allocated and captured here: no frame pays for it.
     """
@@ -169,61 +164,42 @@ class PosePool:
         self._streams = _Streams(place, sizes, form, effect)
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
-        self._detector = _exactly(detector, device) if exact_detector else CudaNetwork(detector, place, batch=n)
+        self._detector = Detector(place, detector, n, exact=exact_detector)
         self._landmarks = CudaNetwork(
             landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place, batch=n
         )
-        self._detect_crops = Cropper(
-            place,
-            (DETECTOR_SIZE,) * 2,
-            n,
-            border="zero",
-            scale=2 / 255,
-            offset=-1.0,
-            from_rois=False,
-            exact=exact_detector,
-        )
         self._crops = Cropper(place, (CROP_SIZE,) * 2, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=True)
-        self._people = _Part(
-            place, "people", {"SMOOTH": int(smooth_keypoints), "HEAT": HEATMAP_STRIDE}, 128, 8 * (70 + 204 + 4 + 4)
-        )
+        self._people = People(place, n, smooth=smooth_keypoints, min_presence=min_presence_score)
         mask_hw = (CROP_SIZE, CROP_SIZE)
         self._masks = (
             MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
         )
         self._composer = Composer(place, sizes, mask_hw, effect, border="zero") if effect else None
         self._skeleton = _Skeleton(place, n, min(sizes[0])) if skeleton else None
-        self._min_detection, self._min_presence = min_detection_score, bits(min_presence_score)
+        self._min_detection = torch.tensor(min_detection_score, device=device)
 
         whole = torch.tensor([letterbox_roi(size) for size in sizes], dtype=torch.float64)
         self._letterbox = image_from_crop(whole, DETECTOR_SIZE).to(device)
         self._fraction = image_from_crop(whole, 1).float().to(device)
-        self._anchors = torch.tensor(detector_anchors()).to(device)
         self._start_roi = whole.to(device)
         self._all_rows = torch.arange(n, dtype=torch.int32, device=device)
-
-        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=device)
-
-        self._roi = self._start_roi.clone()
-        self._has_roi, self._alive, self._alive_before = (zeros(n, dtype=torch.int32) for _ in range(3))
-        self._filters = zeros(n, 3, 68, 3, dtype=torch.float64)
-        self._seen = zeros(n, KEYPOINTS, dtype=torch.float64)
-        self._flags = zeros(n, dtype=torch.int32)
+        self._alive_before = torch.zeros(n, dtype=torch.int32, device=device)
+        people = self._people
+        people.roi.copy_(self._start_roi)
         self._results = PoseResults(
-            found=zeros(n, dtype=torch.int32),
-            score=zeros(n),
-            xyz=zeros(n, KEYPOINTS, 3),
-            world=zeros(n, KEYPOINTS, 3),
-            visibility=zeros(n, KEYPOINTS),
-            presence=zeros(n, KEYPOINTS),
-            roi=zeros(n, 4, dtype=torch.float64),
+            found=people.found,
+            score=people.score,
+            xyz=people.xyz,
+            world=people.world,
+            visibility=people.visibility,
+            presence=people.presence,
+            roi=people.used_roi,
             masks=self._masks.masks if self._masks else None,
             image_from_crop=self._crops.maps,
             pictures=self._streams.pictures,
         )
         self._detect_rows = Feed(torch.zeros(n, dtype=torch.int32), device)
-        self._arrivals = Arrivals(self._flags)
+        self._arrivals = Arrivals(people.flags)
         self._followed = np.zeros(n, dtype=bool)
         self._doubtful = np.zeros(n, dtype=int)
         self._warm_up()
@@ -233,7 +209,6 @@ class PosePool:
         self._streams.table.set(blank)
         memory = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self._observe = Captured(self._observe_all, self.device, memory)
-        self._look = Captured(self._look_for_all, self.device, memory)
         sizes = sorted({min(1 << i, self.count) for i in range(self.count.bit_length() + 1)})
         self._detect = {size: Captured(partial(self._detect_some, size), self.device, memory) for size in sizes}
         for stream in range(self.count):
@@ -274,30 +249,11 @@ class PosePool:
             self._arrivals.request()
         return self._results
 
-    def look_for_people(self) -> None:
-        """Queue the detector on the first stream's frame and give its people, best first, to the rows.
-
-        For pools whose streams are one picture, each row for another person; everybody who was followed is forgotten.
-        """
-        with torch.inference_mode():
-            self._look.run()
-
-    def observe(self, frames: Sequence[Tensor], times: Sequence[float]) -> PoseResults:
-        """Queue one frame of every stream without the detector, as `step` otherwise."""
-        with torch.inference_mode():
-            self._streams.feed(frames, times, None)
-            self._observe.run()
-        return self._results
-
-    def point_at(self, frames: Sequence[Tensor]) -> None:
-        """Say where the streams' frames lie, for `look_for_people` before `observe`."""
-        self._streams.table.set(frames)
-
     def reset(self, stream: int) -> None:
         """Forget a stream's person and time: its next frame is a new stream's first."""
-        self._has_roi[stream].zero_()
-        self._alive[stream].zero_()
-        self._roi[stream].copy_(self._start_roi[stream])
+        self._people.has_roi[stream].zero_()
+        self._people.alive[stream].zero_()
+        self._people.roi[stream].copy_(self._start_roi[stream])
         self._followed[stream] = False
         self._doubtful[stream] = DOUBTFUL_STEPS
         self._streams.forget(stream)
@@ -305,41 +261,22 @@ class PosePool:
     def _detect_some(self, count: int) -> None:
         rows32 = self._detect_rows.tensor[:count]
         rows = rows32.long()
-        self._detect_crops.maps[:count].copy_(self._letterbox[rows])
-        crops = self._detect_crops.run(self._streams.table.tensor, rows32, count)
-        raw, logits = self._detector(crops)
-        points, scores = decode_detections(raw, logits, self._anchors, input_size=DETECTOR_SIZE)
-        people, best = weighted_nms(points, scores, max_people=1, min_score=self._min_detection)
-        alignment = apply_affine(self._fraction[rows], people[:, 0, 4:8].reshape(-1, 2, 2))
+        maps, table = self._letterbox[rows], self._streams.table.tensor
+        detected, best = self._detector.run(table, rows32, maps, 1, self._min_detection)
+        alignment = apply_affine(self._fraction[rows], detected[:, 0, 4:8].reshape(-1, 2, 2))
         found = roi_from_points(alignment[:, 0], alignment[:, 1]).double()
-        has = self._has_roi[rows]
+        people = self._people
+        has = people.has_roi[rows]
         new = (best[:, 0] > 0) & (has == 0)
-        self._roi.index_put_((rows,), torch.where(new[:, None], found, self._roi[rows]))
-        self._has_roi.index_put_((rows,), has | new.int())
-
-    def _look_for_all(self) -> None:
-        self._detect_crops.maps[:1].copy_(self._letterbox[:1])
-        crops = self._detect_crops.run(self._streams.table.tensor, self._all_rows, 1)
-        raw, logits = self._detector(crops)
-        points, scores = decode_detections(raw, logits, self._anchors, input_size=DETECTOR_SIZE)
-        people, best = weighted_nms(points, scores, max_people=self.count, min_score=self._min_detection)
-        alignment = apply_affine(self._fraction[:1], people[:, :, 4:8].reshape(1, -1, 2)).reshape(-1, 2, 2)
-        found = best[0] > 0
-        rois = roi_from_points(alignment[:, 0], alignment[:, 1]).double()
-        self._roi.copy_(torch.where(found[:, None], rois, self._start_roi))
-        self._has_roi.copy_(found.int())
-        self._alive.zero_()
+        people.roi.index_put_((rows,), torch.where(new[:, None], found, people.roi[rows]))
+        people.has_roi.index_put_((rows,), has | new.int())
 
     def _observe_all(self) -> None:
-        r, streams = self._results, self._streams
-        self._alive_before.copy_(self._alive)
-        crops = self._crops.run(streams.table.tensor, self._all_rows, self.count, self._roi)
+        r, streams, people = self._results, self._streams, self._people
+        self._alive_before.copy_(people.alive)
+        crops = self._crops.run(streams.table.tensor, self._all_rows, self.count, people.roi)
         raw, score, heatmap, metres, *mask = self._landmarks(crops)
-        state = (self._roi, self._has_roi, self._alive, self._filters, self._seen)
-        made = (r.found, r.score, r.xyz, r.world, r.visibility, r.presence, r.roi, self._flags)
-        self._people.run(
-            (self.count, 1), raw, score, heatmap, metres, streams.dt.tensor, *state, *made, self._min_presence
-        )
+        people.run(raw, score, heatmap, metres, streams.dt.tensor)
         if self._masks:
             masks = self._masks.run(mask[0], self._crops.maps, r.found, self._alive_before)
             if self._composer:
@@ -347,17 +284,6 @@ class PosePool:
                 self._composer.run(*tables, masks, self._crops.maps, r.found)
             if self._skeleton:
                 self._skeleton.run(streams.outputs.tensor, r)
-
-
-def _exactly(graph: Graph, device: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """The network in float32, with torch's operators."""
-    fused = reference.placed(plan(graph), device)
-
-    def network(image: Tensor) -> tuple[Tensor, ...]:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
-            return reference.run(fused, image)
-
-    return network
 
 
 class _Skeleton:

@@ -68,6 +68,7 @@ __all__ = [
     "observe",
     "observe_landmarks",
     "select_people",
+    "spec_of",
     "squares",
 ]
 
@@ -186,12 +187,7 @@ def load(
         ModelFileError: a file is malformed, or is not this kind of network.
         RuntimeUnavailableError: the runtime or the device is not there.
     """
-    if model_type not in MODEL_TYPES:
-        raise InputError(f"model_type must be one of {', '.join(map(repr, MODEL_TYPES))}, got {model_type!r}")
-    for name, value, allowed in (("search", search, get_args(Search)), ("tracker", tracker, get_args(TrackerKind))):
-        if value not in allowed:
-            raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
-    spec = MODEL_TYPES[model_type]
+    spec = spec_of(model_type, search, tracker)
     load_network = partial(runtimes.load, runtime=runtime, device=device, threads=threads)
     detector_graph = read_network(spec.detector, detector_url)
     if detector_graph.output_shapes not in DETECTOR_OUTPUTS:
@@ -212,6 +208,19 @@ def load(
         search=search,
         tracker=tracker,
     )
+
+
+def spec_of(model_type: str, search: str, tracker: str) -> BlazePoseSpec:
+    """The networks of a model type. Raises `InputError` if one of the three is unknown."""
+    known = {
+        "model_type": (model_type, tuple(MODEL_TYPES)),
+        "search": (search, get_args(Search)),
+        "tracker": (tracker, get_args(TrackerKind)),
+    }
+    for name, (value, allowed) in known.items():
+        if value not in allowed:
+            raise InputError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return MODEL_TYPES[model_type]
 
 
 def detect(model: BlazePose, image: Picture, max_people: int = 1) -> Floats:

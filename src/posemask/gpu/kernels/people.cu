@@ -5,7 +5,9 @@
 // State of a stream, read and written: roi[4], has_roi (somebody is followed, or was just detected), alive (the filters hold
 // somebody), filters[3][68][3] (raw, smooth, slope), visibility[33].
 // Results: found, score, xyz[33][3], world[33][3], visibility, presence, used_roi[4]; flags[n] = has_roi for the host.
-// Constants: SMOOTH; HEAT (values between neighbouring pixels of the heat map). options: minimum presence as float32.
+// Constants: SMOOTH; HEAT (values between neighbouring pixels of the heat map). rules: the numbers of
+// posemask.numbers.tracking, double[9]: visibility's alpha, the least size of a person, its scale, then the filters' least
+// cutoff and beta of keypoints, auxiliary points, metres. min_presence_bits: float32.
 #include "common.cuh"
 
 DEVICE double sigmoid64(double v) {
@@ -27,7 +29,7 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
        const double* __restrict__ dt, double* __restrict__ roi, int* __restrict__ has_roi, int* __restrict__ alive, double* __restrict__ filters,
        double* __restrict__ seen, int* __restrict__ found, float* __restrict__ out_score, float* __restrict__ out_xyz, float* __restrict__ out_world,
        float* __restrict__ out_visibility, float* __restrict__ out_presence, double* __restrict__ used_roi, int* __restrict__ flags,
-       unsigned min_presence_bits) {
+       const double* __restrict__ rules, unsigned min_presence_bits) {
     const int n = blockIdx.x, thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
     SHARED_BYTES(shared);
     double* const xy = (double*)shared;            // [35][2] pixels of the crop
@@ -80,14 +82,14 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
     __syncthreads();
 
     const double ax = points[34 * 3] - points[33 * 3], ay = points[34 * 3 + 1] - points[33 * 3 + 1];
-    const double person = fmax(2.0 * 1.75 * sqrt(ax * ax + ay * ay), 1e-6);
+    const double person = fmax(2.0 * rules[2] * sqrt(ax * ax + ay * ay), rules[1]);
     for (int i = thread; i < 204; i += 128) {
         const int point = i / 3;
-        const double least = point < 33 ? 0.05 : point < 35 ? 0.02 : 0.1, beta = point < 33 ? 80.0 : 40.0;
+        const double* filter = rules + (point < 33 ? 3 : point < 35 ? 5 : 7);
         const double scale = point < 35 ? 1.0 / person : 1.0, value = points[i], t = dt[n];
         double* const state = filters + (long long)n * 612 + i;
         double slope = state[408] + alpha_of(1.0, t) * ((value - state[0]) * (scale / t) - state[408]);
-        double smooth = state[204] + alpha_of(least + beta * fabs(slope), t) * (value - state[204]);
+        double smooth = state[204] + alpha_of(filter[0] + filter[1] * fabs(slope), t) * (value - state[204]);
         if (restart) slope = 0.0, smooth = value;
         if (present) state[0] = value, state[204] = smooth, state[408] = slope;
         const double result = SMOOTH ? smooth : value;
@@ -100,7 +102,7 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
     }
     for (int i = thread; i < 33; i += 128) {
         const double v = sigmoid64(raw[i * 5 + 3]), before = seen[n * 33 + i];
-        const double smooth = restart ? v : before + 0.1 * (v - before);
+        const double smooth = restart ? v : before + rules[0] * (v - before);
         if (present) seen[n * 33 + i] = smooth;
         out_visibility[n * 33 + i] = (float)(SMOOTH ? smooth : v);
         out_presence[n * 33 + i] = (float)sigmoid64(raw[i * 5 + 4]);

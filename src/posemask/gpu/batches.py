@@ -1,0 +1,185 @@
+"""BlazePose's networks on many parts of one picture at once: `posemask.models.blazepose.Batches` for a GPU.
+
+    picture, views    ->  crops  ->  detector          ->  people in each view
+    picture, regions  ->  crops  ->  landmark network  ->  refined keypoints, metres, masks of each
+
+What is done with them is the same for every device and stays with `posemask.models`. The parts are counted in powers of
+two, each with a graph of its own; what is asked for beyond them runs in several goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..models.blazepose import OUTPUTS_WITH_MASK, OUTPUTS_WITHOUT_MASK, candidates_in
+from ..models.search import Candidates
+from ..networks.graph import Graph
+from ..numbers.geometry import image_from_crop
+from ..numbers.tracking import Landmarks
+from .compiler import Kernels
+from .detector import DETECTOR_SIZE, Detector
+from .feed import Captured, Download, Feed
+from .network import CudaNetwork
+from .people import CROP_SIZE, KEYPOINTS, People
+from .pictures import Cropper, picture_row
+
+__all__ = ["DeviceBatches"]
+
+Tensor: TypeAlias = torch.Tensor
+Floats = npt.NDArray[np.float64]
+Made = TypeVar("Made")
+VIEWS = (1, 8, 64)
+REGIONS = (1, 2, 4, 8, 16)
+FEW_REGIONS = 1  # so many are run by the network that is tuned for one picture
+PEOPLE_IN_A_VIEW = (1, 10)  # more are rounded up to a power of two
+
+
+class DeviceBatches:
+    """See `posemask.models.blazepose.Batches`; pictures are (H, W, 3) uint8 tensors on the device.
+
+    The networks are compiled here, and what a stream of one person needs is captured. The rest is captured (not
+    compiled) when it is first needed.
+    """
+
+    def __init__(self, place: Kernels, detector: Graph, landmarks: Graph, *, segmentation: bool) -> None:
+        self.device = place.device
+        self._table = Feed(torch.zeros((1, 6), dtype=torch.int64), place.device)
+        self._row = torch.zeros(max(*VIEWS, *REGIONS), dtype=torch.int32, device=place.device)
+        views = Detector(place, detector, VIEWS[-1], exact=True)
+        graph = landmarks.keep_outputs(OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK)
+        one, many = (CudaNetwork(graph, place, batch=count) for count in (FEW_REGIONS, REGIONS[-1]))
+        self._looks = _Kept(lambda count, most: _Look(views, self._table.tensor, self._row, count, most))
+        self._observations = _Kept(
+            lambda count: _Observation(
+                place, one if count <= FEW_REGIONS else many, self._table.tensor, self._row, count, segmentation
+            )
+        )
+        self._picture = torch.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), dtype=torch.uint8, device=place.device)
+        self._point_at(self._picture)
+        self._looks(VIEWS[0], PEOPLE_IN_A_VIEW[0])
+        self._observations(REGIONS[0])
+
+    def look(self, image: Tensor, views: Floats, most: int, min_score: float) -> Candidates:
+        self._point_at(image)
+        wanted = next((step for step in PEOPLE_IN_A_VIEW if step >= most), _power_of_two(most))
+        found = []
+        for first in range(0, len(views), VIEWS[-1]):
+            some = views[first : first + VIEWS[-1]]
+            people, scores = self._looks(_fitting(VIEWS, len(some)), wanted).run(some, min_score)
+            for view, points, each in zip(some, people[:, :most], scores[:, :most], strict=True):
+                found.append(candidates_in(view, points[each > 0], each[each > 0]))
+        return Candidates(
+            *(np.concatenate([getattr(part, name) for part in found]) for name in ("rois", "faces", "scores"))
+        )
+
+    def observe(self, image: Tensor, rois: Floats) -> tuple[Landmarks, npt.NDArray[np.float32] | None]:
+        self._point_at(image)
+        goes = []
+        for first in range(0, len(rois), REGIONS[-1]):
+            some = rois[first : first + REGIONS[-1]]
+            goes.append(self._observations(_fitting(REGIONS, len(some))).run(some))
+        values, visibility, presence, score, *masks = (np.concatenate(column) for column in zip(*goes, strict=True))
+        landmarks = Landmarks(
+            xyz=values[:, :KEYPOINTS],
+            auxiliary_xy=values[:, KEYPOINTS:-KEYPOINTS, :2],
+            world=values[:, -KEYPOINTS:],
+            visibility=visibility,
+            presence=presence,
+            score=score,
+            roi=rois,
+        )
+        return landmarks, masks[0] if masks else None
+
+    def _point_at(self, image: Tensor) -> None:
+        self._picture = image  # must live as long as its address is in the table
+        self._table.set(torch.tensor([picture_row(image, (image.shape[0], image.shape[1]), "rgb")]))
+
+
+class _Look:
+    """The detector on `count` views at once, as one graph."""
+
+    def __init__(self, detector: Detector, table: Tensor, row: Tensor, count: int, most: int) -> None:
+        device = table.device
+        self._maps = Feed(torch.zeros((count, 2, 3), dtype=torch.float64), device)
+        self._min_score = Feed(torch.ones(1), device)
+        people = torch.zeros((count, most, 12), device=device)
+        scores = torch.zeros((count, most), device=device)
+        self._results = Download(people, scores)
+
+        def work() -> None:
+            found = detector.run(table, row[:count], self._maps.tensor, most, self._min_score.tensor)
+            people.copy_(found[0])
+            scores.copy_(found[1])
+
+        self._work = Captured(work, device)
+
+    def run(self, views: Floats, min_score: float) -> list[npt.NDArray[Any]]:
+        with torch.inference_mode():
+            self._maps.set(image_from_crop(views, DETECTOR_SIZE))
+            self._min_score.set([min_score])
+            self._work.run()
+            return self._results.first(len(views))
+
+
+class _Observation:
+    """The landmark network on `count` regions at once, as one graph."""
+
+    def __init__(
+        self, place: Kernels, network: CudaNetwork, table: Tensor, row: Tensor, count: int, segmentation: bool
+    ) -> None:
+        device = place.device
+        self._rois = Feed(torch.ones((count, 4), dtype=torch.float64), device)
+        crops = Cropper(
+            place, (CROP_SIZE, CROP_SIZE), count, border="replicate", scale=1 / 255, offset=0.0, from_rois=True
+        )
+        people = People(place, count, smooth=False, min_presence=0.0)
+        people.has_roi.fill_(1)
+        dt = torch.ones(count, dtype=torch.float64, device=device)
+        values = torch.zeros_like(people.values)
+        masks = [torch.zeros((count, CROP_SIZE, CROP_SIZE), device=device)] if segmentation else []
+        self._results = Download(values, people.visibility, people.presence, people.score, *masks)
+
+        def work() -> None:
+            people.roi.copy_(self._rois.tensor)
+            people.has_roi.fill_(1)
+            people.alive.zero_()
+            outputs = network(crops.run(table, row, count, people.roi))
+            raw, score, heatmap, metres = outputs[:4]
+            people.run(raw, score, heatmap, metres, dt)
+            values.copy_(people.values)
+            for mask in masks:
+                mask.copy_(outputs[4].reshape(mask.shape).float().sigmoid())
+
+        self._work = Captured(work, device)
+
+    def run(self, rois: Floats) -> list[npt.NDArray[Any]]:
+        with torch.inference_mode():
+            self._rois.set(rois)
+            self._work.run()
+            return self._results.first(len(rois))
+
+
+class _Kept:
+    """What is made once for each set of arguments."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+        self._made: dict[tuple[int, ...], Any] = {}
+
+    def __call__(self, *key: int) -> Any:
+        if key not in self._made:
+            self._made[key] = self._make(*key)
+        return self._made[key]
+
+
+def _fitting(steps: tuple[int, ...], count: int) -> int:
+    return next(step for step in steps if step >= count)
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << (count - 1).bit_length()
