@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from posemask.errors import ImageError, InputError, OutputError
-from posemask.media import VideoWriter, read_image, read_video, write_image
+from posemask.media import VideoWriter, read_color_profile, read_image, read_video, write_image
 
 from .conftest import picture
 
@@ -48,6 +48,28 @@ class TestPictures:
         write_image(tmp_path / f"cut{suffix}", cut_out(0))
         with Image.open(tmp_path / f"cut{suffix}") as image:
             np.testing.assert_array_equal(np.asarray(image)[..., 3], cut_out(0)[..., 3])
+
+    @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+    def test_color_profiles_are_carried(self, tmp_path, suffix):
+        from PIL import Image, ImageCms
+
+        rgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        Image.fromarray(picture(0)).save(tmp_path / "photo.png", icc_profile=rgb)
+        profile = read_color_profile(tmp_path / "photo.png")
+        assert profile == rgb
+        write_image(tmp_path / f"copy{suffix}", picture(0), color_profile=profile)
+        assert read_color_profile(tmp_path / f"copy{suffix}") == rgb
+        write_image(tmp_path / f"mask{suffix}", picture(0)[..., 0], color_profile=profile)
+        with Image.open(tmp_path / f"mask{suffix}") as mask:
+            assert mask.info.get("icc_profile") is None
+
+    def test_profiles_of_converted_pictures_are_not_those_of_rgb(self, tmp_path):
+        from PIL import Image, ImageCms
+
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+        Image.fromarray(picture(0)).convert("CMYK").save(tmp_path / "ink.jpg", icc_profile=lab)
+        assert read_color_profile(tmp_path / "ink.jpg") is None
+        assert read_color_profile(picture(0)) is None
 
     def test_masks_are_greys(self, tmp_path):
         mask = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .camera import Camera, open_camera
     from .outputs import PendingFile, output_errors, pending_file, refuse_to_overwrite
-    from .pictures import MAX_PIXELS, read_image
+    from .pictures import MAX_PIXELS, read_color_profile, read_image
     from .video import PICTURE_INPUTS, VIDEO_INPUTS, Video, is_video, read_video
     from .video_file import VIDEO_SUFFIXES
     from .write_picture import PICTURE_SUFFIXES, write_image
@@ -32,6 +32,7 @@ _ROOM_OF = {
     "open_camera": "camera",
     "output_errors": "outputs",
     "pending_file": "outputs",
+    "read_color_profile": "pictures",
     "read_image": "pictures",
     "read_video": "video",
     "refuse_to_overwrite": "outputs",
@@ -52,6 +53,7 @@ __all__ = [
     "open_camera",
     "output_errors",
     "pending_file",
+    "read_color_profile",
     "read_image",
     "read_video",
     "refuse_to_overwrite",

@@ -24,7 +24,7 @@ from ..errors import ImageError, InputError, PosemaskError
 from .arrays import array_of_tensor, is_tensor, rgb_of_array
 from .orientation import Orientation
 
-__all__ = ["MAX_PIXELS", "open_picture", "pixels_of", "read_image"]
+__all__ = ["MAX_PIXELS", "open_picture", "pixels_of", "read_color_profile", "read_image"]
 
 MAX_PIXELS = 120_000_000
 """Pictures with more pixels are refused unless the caller says otherwise: every phone's are smaller, and reading
@@ -67,6 +67,28 @@ def read_image(source: Any, *, bgr: bool = False, max_pixels: int = MAX_PIXELS) 
         raise InputError("bgr=True is for arrays and tensors; a picture file or PIL image says its own channel order")
     with open_picture(source, max_pixels=max_pixels) as image:
         return pixels_of(image)
+
+
+def read_color_profile(source: Any, *, max_pixels: int = MAX_PIXELS) -> bytes | None:
+    """The ICC profile that says which colours a picture file's RGB values are; None where it has none.
+
+    `read_image` gives the values as they stand in the file. Who writes values back that came from a file with a profile
+    gives the profile to `write_image`, or the colours change: phones' photographs are not in sRGB. Profiles of greys
+    and of printing inks are left out, for those pictures have been converted.
+
+    Args:
+        source, max_pixels: as of `read_image`; arrays and tensors have no profile.
+
+    Raises `ImageError` as `read_image` does.
+    """
+    if isinstance(source, np.ndarray) or not isinstance(
+        source, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
+    ):
+        return None
+    with open_picture(source, max_pixels=max_pixels) as image:
+        profile = image.info.get("icc_profile")
+    # ICC.1:2022, 7.2.6: the colour space of the values stands at byte 16 of the header.
+    return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 
 @contextmanager

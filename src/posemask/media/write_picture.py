@@ -31,13 +31,21 @@ PICTURE_SUFFIXES = frozenset(_OPTIONS)
 """Suffixes that `write_image` knows."""
 
 
-def write_image(path: str | os.PathLike[str], image: npt.NDArray[Any], *, overwrite: bool = False) -> None:
+def write_image(
+    path: str | os.PathLike[str],
+    image: npt.NDArray[Any],
+    *,
+    color_profile: bytes | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write a picture; the suffix says the format (.png, .jpg, .webp, .tif, .bmp).
 
     Args:
         path: where to. The file appears there when it is complete.
         image: (H, W) grey, (H, W, 3) RGB or (H, W, 4) RGB and straight alpha; uint8, bool, uint16 or floating point in
             [0, 1] (written as 8 bits).
+        color_profile: the ICC profile of the picture that the colours come from, as `read_color_profile` gives it;
+            greys and .bmp files do without.
         overwrite: replace an existing file.
 
     Raises:
@@ -53,6 +61,8 @@ def write_image(path: str | os.PathLike[str], image: npt.NDArray[Any], *, overwr
     pixels = writable_pixels(image)
     if pixels.ndim == 3 and pixels.shape[2] == 4 and options["format"] in _OPAQUE:
         raise OutputError(f"cannot write {path}: {options['format']} has no alpha; use .png or .webp")
+    if color_profile is not None and pixels.ndim == 3 and options["format"] != "BMP":
+        options = options | {"icc_profile": color_profile}
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     with pending_file(path, overwrite=overwrite) as temporary, output_errors(path):
         try:
