@@ -21,11 +21,13 @@ namespace engine {
 class Memory {
  public:
   explicit Memory(size_t floats = 0);
-  float* data() const { return data_; }
+  float* data() const { return data_.get(); }
 
  private:
-  std::unique_ptr<float[]> owner_;
-  float* data_ = nullptr;
+  struct Free {
+    void operator()(float* data) const;
+  };
+  std::unique_ptr<float[], Free> data_;
 };
 
 // One convolution as the graph has it.
@@ -129,7 +131,7 @@ class Plan {
   std::deque<std::vector<ChainStage>> chains_;
   std::vector<std::pair<int, Memory>> constants_;
   size_t scratch_floats_ = 0, arena_floats_ = 0, weight_floats_ = 0;
-  Memory arena_;
+  std::vector<Memory> maps_;  // one for all of them, each in its place
   std::vector<Memory> scratch_;
   std::vector<float*> data_;
   bool profiling_ = false;
