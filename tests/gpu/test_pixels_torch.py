@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from posemask.errors import ImageError, InputError, RuntimeUnavailableError
-from posemask.gpu.pictures import Cropper, picture_row
 from posemask.numbers.geometry import image_from_crop
 from posemask.pixels import torch as pixels
-
-from .emulate import EmulatedKernels, need_emulator
 
 native = pytest.importorskip("posemask.pixels.native", exc_type=RuntimeUnavailableError)
 RNG = np.random.default_rng(7)
@@ -85,9 +80,10 @@ def test_area_shrinking_is_the_mean() -> None:
     assert np.abs(pixels.resize(picture, (58, 101), method="area").numpy() - mean).max() <= 0.5
 
 
-def test_nv12_and_back_changes_grey_pictures_by_a_level() -> None:
+@pytest.mark.parametrize("colors", [None, pixels.YuvColors(matrix="bt601", full_range=True)])
+def test_nv12_and_back_changes_grey_pictures_by_a_level(colors: pixels.YuvColors | None) -> None:
     grey = torch.from_numpy(np.repeat(native.blur(PICTURE, 5)[:116, :202, :1], 3, axis=2))
-    back = pixels.nv12_to_rgb(*pixels.rgb_to_nv12(grey))
+    back = pixels.nv12_to_rgb(*pixels.rgb_to_nv12(grey, colors), colors)
     assert (back.int() - grey.int()).abs().max() <= 2
 
 
@@ -98,21 +94,3 @@ def test_errors_say_what_is_wrong() -> None:
         pixels.blur(torch.zeros(4, 4, 3, dtype=torch.uint8), 2, border="wrap")  # type: ignore[arg-type]
     with pytest.raises(ImageError, match="even"):
         pixels.rgb_to_nv12(torch.zeros(3, 4, 3, dtype=torch.uint8))
-
-
-@pytest.mark.parametrize("form", ["rgb", "nv12"])
-def test_the_crop_kernel_equals_torch(kernel_folder: Path, form: str) -> None:
-    need_emulator()
-    place, count = EmulatedKernels(kernel_folder), 6
-    picture = torch.from_numpy(PICTURE[:116, :202].copy())
-    given = picture
-    if form == "nv12":
-        luma, chroma = pixels.rgb_to_nv12(picture)
-        given, picture = torch.cat([luma, chroma.reshape(58, 202)]), pixels.nv12_to_rgb(luma, chroma)
-    table = torch.tensor([picture_row(given, (116, 202), form)], dtype=torch.int64)  # type: ignore[arg-type]
-    rois = torch.from_numpy(some_rois(count))
-    cropper = Cropper(place, (64, 64), count, border="replicate", scale=1 / 255, offset=0.0, from_rois=True)
-    got = cropper.run(table, torch.zeros(count, dtype=torch.int32), count, rois)
-    expected = pixels.crop(picture, image_from_crop(rois, 64), (64, 64), border="replicate")
-    assert (got[..., :3].float() - expected).abs().max() <= 2**-12  # the rounding of half precision
-    assert not got[..., 3].any()

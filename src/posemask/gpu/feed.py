@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import ImageError
+from ..pixels.torch import YuvColors
 from .pictures import Format, picture_row
 
 __all__ = ["Arrivals", "Captured", "Download", "Feed", "Table"]
@@ -106,8 +107,15 @@ class Download:
 class Table:
     """One picture a stream, in the table that the kernels read."""
 
-    def __init__(self, sizes: Sequence[tuple[int, int]], form: Format, device: torch.device) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[tuple[int, int]],
+        form: Format,
+        device: torch.device,
+        colors: Sequence[YuvColors | None] | None = None,
+    ) -> None:
         self._sizes, self._form = tuple(sizes), form
+        self._colors = tuple(colors or [None] * len(sizes))
         self._rows: list[tuple[int, ...]] = [(0, height, width, 0, 0, 0) for height, width in sizes]
         self._feed = Feed(torch.tensor(self._rows, dtype=torch.int64), device)
         self._held: Sequence[Tensor] = ()
@@ -126,7 +134,8 @@ class Table:
             raise ImageError(f"expected {len(self._sizes)} frames, one a stream, got {len(pictures)}")
         if all(a is b for a, b in zip(pictures, self._held, strict=False)) and len(self._held) == len(pictures):
             return
-        rows = [picture_row(picture, size, self._form) for picture, size in zip(pictures, self._sizes, strict=True)]
+        each = zip(pictures, self._sizes, self._colors, strict=True)
+        rows = [picture_row(picture, size, self._form, colors) for picture, size, colors in each]
         for picture in pictures:
             if picture.device != self._feed.device:
                 raise ImageError(f"frames must lie on {self._feed.device}, got one on {picture.device}")

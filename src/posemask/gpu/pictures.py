@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from ..errors import ImageError, InputError
-from ..pixels.torch import blur_plan
+from ..pixels.torch import YuvColors, blur_plan
 from .compiler import Kernels
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Format",
     "MaskFilter",
     "Softener",
+    "ToRgb",
     "bits",
     "picture_row",
     "plane_shape",
@@ -32,6 +33,7 @@ __all__ = [
 
 Tensor: TypeAlias = torch.Tensor
 Format = Literal["rgb", "nv12"]
+MATRICES = ("bt601", "bt709", "bt2020")  # in the order of kernels/pictures.cuh
 
 Background = Literal["blur", "picture", "color"]
 
@@ -47,8 +49,10 @@ def plane_shape(size_hw: tuple[int, int], form: Format) -> tuple[int, ...]:
     return (height, width, 3) if form == "rgb" else (height * 3 // 2, width)
 
 
-def picture_row(picture: Tensor, size_hw: tuple[int, int], form: Format) -> tuple[int, ...]:
-    """A picture's row in the table.
+def picture_row(
+    picture: Tensor, size_hw: tuple[int, int], form: Format, colors: YuvColors | None = None
+) -> tuple[int, ...]:
+    """A picture's row in the table; `colors` are of NV12, BT.709 in the limited range if not given.
 
     Raises `ImageError` unless it is a uint8 tensor of the right shape with contiguous rows.
     """
@@ -61,14 +65,11 @@ def picture_row(picture: Tensor, size_hw: tuple[int, int], form: Format) -> tupl
             f"a frame of this stream must be a uint8 tensor of shape {shape} with contiguous rows, got {got}"
         )
     first = picture.data_ptr()
-    return (
-        first,
-        size_hw[0],
-        size_hw[1],
-        pitch,
-        int(form == "nv12"),
-        first + pitch * size_hw[0] if form == "nv12" else 0,
-    )
+    if form == "rgb":
+        return (first, *size_hw, pitch, 0, 0)
+    colors = colors or YuvColors()
+    kind = 1 + 2 * MATRICES.index(colors.matrix) + int(colors.full_range)
+    return (first, *size_hw, pitch, kind, first + pitch * size_hw[0])
 
 
 class _Part:
@@ -83,6 +84,18 @@ class _Part:
     def run(self, blocks: tuple[int, int], *arguments: Tensor | int | None) -> None:
         words = [0 if a is None else a.data_ptr() if isinstance(a, torch.Tensor) else a for a in arguments]
         self._kernel.launch(blocks, self._threads, words)
+
+
+class ToRgb:
+    """One NV12 picture after the other as RGB."""
+
+    def __init__(self, place: Kernels, size_hw: tuple[int, int]) -> None:
+        self._part = _Part(place, "rgb", {}, 256)
+        self._blocks = -(-size_hw[0] * size_hw[1] // 256)
+
+    def run(self, table: Tensor, outputs: Tensor) -> None:
+        """Queue it for the first rows of two tables."""
+        self._part.run((self._blocks, 1), table, outputs)
 
 
 class Cropper:

@@ -26,6 +26,7 @@ from ..bodies import BLAZEPOSE
 from ..errors import InputError, TimestampError
 from ..networks.graph import Graph
 from ..numbers.geometry import apply_affine, image_from_crop, image_from_resized, letterbox_roi, roi_from_points
+from ..pixels.torch import YuvColors
 from .compiler import Kernels
 from .detector import DETECTOR_SIZE, Detector
 from .feed import Arrivals, Captured, Feed, Table
@@ -33,7 +34,7 @@ from .network import CudaNetwork
 from .people import CROP_SIZE, KEYPOINTS, People
 from .pictures import Composer, Cropper, Effect, Format, MaskFilter, _Part, bits, plane_shape
 
-__all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults"]
+__all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults", "Skeleton"]
 
 Tensor: TypeAlias = torch.Tensor
 DOUBTFUL_STEPS = 3  # a stream that was reset is offered to the detector so often, whatever older flags say
@@ -85,17 +86,26 @@ class SelfieResults:
 class _Streams:
     """What both pools share: where frames lie, when they are, and where finished frames go."""
 
-    def __init__(self, place: Kernels, sizes: Sequence[tuple[int, int]], form: Format, effect: Effect | None) -> None:
+    def __init__(
+        self,
+        place: Kernels,
+        sizes: Sequence[tuple[int, int]],
+        form: Format,
+        colors: Sequence[YuvColors] | None,
+        effect: Effect | None,
+    ) -> None:
         if not sizes or any(min(size) < 2 for size in sizes):
             raise InputError(
                 f"a pool needs at least one stream, and frames of at least 2 x 2 pixels, got {list(sizes)}"
             )
         if form == "nv12" and any(height % 2 or width % 2 for height, width in sizes):
             raise InputError("NV12 frames need an even height and width")
+        if colors is not None and (form != "nv12" or len(colors) != len(sizes)):
+            raise InputError(f"colors are for form='nv12', one a stream, got {len(colors)} and form={form!r}")
         self.device, self.count, self.sizes = place.device, len(sizes), tuple(sizes)
-        self.table = Table(sizes, form, self.device)
-        self.outputs = Table(sizes, form, self.device)
-        self.backgrounds = Table(sizes, form, self.device)
+        self.table = Table(sizes, form, self.device, colors)
+        self.outputs = Table(sizes, form, self.device, colors)
+        self.backgrounds = Table(sizes, form, self.device, colors)
         self.dt = Feed(torch.full((self.count,), 1 / 30, dtype=torch.float64), self.device)
         self._times = np.full(self.count, -np.inf)
         self.pictures: tuple[Tensor, ...] = ()
@@ -131,10 +141,12 @@ class PosePool:
         place: where the kernels run.
         detector, landmarks: the published graphs, all outputs.
         sizes: (height, width) of each stream's frames, equal or different.
-        form: "rgb": frames are (H, W, 3) uint8 tensors on the device; "nv12": (H * 3 / 2, W).
+        form: "rgb": frames are (H, W, 3) uint8 tensors on the device; "nv12": (H * 3 / 2, W). Finished frames and
+            backgrounds have the same form.
+        colors: of each stream's NV12 frames; BT.709 in the limited range if not given.
         segmentation: compute masks; implied by an effect.
         effect: what finished frames show, None for none.
-        skeleton: draw the keypoints into the finished frames (RGB only).
+        skeleton: draw the keypoints into the finished frames.
         smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `posemask.models.blazepose`.
         exact_detector: run the detector in float32, as `posemask.gpu.detector` says.
 
@@ -149,6 +161,7 @@ class PosePool:
         sizes: Sequence[tuple[int, int]],
         *,
         form: Format = "rgb",
+        colors: Sequence[YuvColors] | None = None,
         segmentation: bool = False,
         effect: Effect | None = None,
         skeleton: bool = False,
@@ -159,9 +172,9 @@ class PosePool:
         exact_detector: bool = False,
     ) -> None:
         segmentation = segmentation or effect is not None
-        if skeleton and (effect is None or form != "rgb"):
-            raise InputError("a skeleton is drawn into finished RGB frames: give an effect, and form='rgb'")
-        self._streams = _Streams(place, sizes, form, effect)
+        if skeleton and effect is None:
+            raise InputError("a skeleton is drawn into finished frames: give an effect")
+        self._streams = _Streams(place, sizes, form, colors, effect)
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
         self._detector = Detector(place, detector, n, exact=exact_detector)
@@ -175,7 +188,7 @@ class PosePool:
             MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
         )
         self._composer = Composer(place, sizes, mask_hw, effect, border="zero") if effect else None
-        self._skeleton = _Skeleton(place, n, min(sizes[0])) if skeleton else None
+        self._skeleton = Skeleton(place, n, min(sizes[0])) if skeleton else None
         self._min_detection = torch.tensor(min_detection_score, device=device)
 
         whole = torch.tensor([letterbox_roi(size) for size in sizes], dtype=torch.float64)
@@ -286,7 +299,7 @@ class PosePool:
                 self._skeleton.run(streams.outputs.tensor, r)
 
 
-class _Skeleton:
+class Skeleton:
     """Keypoints and the lines between them, drawn into finished frames."""
 
     def __init__(self, place: Kernels, count: int, shorter_side: int, *, least: float = 0.5) -> None:
@@ -314,10 +327,11 @@ class SelfiePool:
         sizes: Sequence[tuple[int, int]],
         *,
         form: Format = "rgb",
+        colors: Sequence[YuvColors] | None = None,
         effect: Effect | None = None,
         smooth_masks: bool = False,
     ) -> None:
-        self._streams = _Streams(place, sizes, form, effect)
+        self._streams = _Streams(place, sizes, form, colors, effect)
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
         self._network = CudaNetwork(network, place, batch=n)

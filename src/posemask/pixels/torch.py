@@ -12,6 +12,7 @@ that video decoders use.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
@@ -20,6 +21,7 @@ import torch.nn.functional as nn
 from ..errors import ImageError, InputError
 
 __all__ = [
+    "YuvColors",
     "blend",
     "blend_blurred",
     "blur",
@@ -286,25 +288,57 @@ def blur_plan(sigma: float) -> tuple[int, list[float]]:
     return factor, [weight / total for weight in weights]
 
 
-def nv12_to_rgb(luma: Tensor, chroma: Tensor) -> Tensor:
-    """NV12 as RGB: luma (..., H, W), chroma (..., H/2, W/2, 2) uint8; BT.709, limited range; (..., H, W, 3) uint8."""
-    y = (luma.float() - 16) * (255 / 219)
-    wide = (chroma.float() - 128) * (255 / 224)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YuvColors:
+    """What the numbers of a YUV picture mean.
+
+    Attributes:
+        matrix: ITU-R BT.601 (small and old pictures), BT.709 (HD) or BT.2020 (non-constant luminance).
+        full_range: luma from 0 to 255 instead of 16 to 235.
+    """
+
+    matrix: Literal["bt601", "bt709", "bt2020"] = "bt709"
+    full_range: bool = False
+
+    def __post_init__(self) -> None:
+        if self.matrix not in _YUV:
+            raise InputError(f"matrix must be one of {', '.join(map(repr, _YUV))}, got {self.matrix!r}")
+
+
+# Of luma: red, blue. Of what chroma adds: v to red, u and v to green (less), u to blue.
+_YUV = {
+    "bt601": (0.299, 0.114, 1.402, 0.344136, 0.714136, 1.772),
+    "bt709": (0.2126, 0.0722, 1.5748, 0.18732, 0.46812, 1.8556),
+    "bt2020": (0.2627, 0.0593, 1.4746, 0.16455, 0.57135, 1.8814),
+}
+
+
+def nv12_to_rgb(luma: Tensor, chroma: Tensor, colors: YuvColors | None = None) -> Tensor:
+    """RGB (..., H, W, 3) uint8 of NV12: luma (..., H, W), chroma (..., H/2, W/2, 2) uint8; BT.709, limited, if None."""
+    colors = colors or YuvColors()
+    _, _, red_v, green_u, green_v, blue_u = _YUV[colors.matrix]
+    full = colors.full_range
+    y = (luma.float() - (0 if full else 16)) * (1 if full else 255 / 219)
+    wide = (chroma.float() - 128) * (1 if full else 255 / 224)
     wide = wide.repeat_interleave(2, -3).repeat_interleave(2, -2)[..., : luma.shape[-2], : luma.shape[-1], :]
     u, v = wide[..., 0], wide[..., 1]
-    return _bytes(torch.stack([y + 1.5748 * v, y - 0.18732 * u - 0.46812 * v, y + 1.8556 * u], -1))
+    return _bytes(torch.stack([y + red_v * v, y - green_u * u - green_v * v, y + blue_u * u], -1))
 
 
-def rgb_to_nv12(image: Tensor) -> tuple[Tensor, Tensor]:
+def rgb_to_nv12(image: Tensor, colors: YuvColors | None = None) -> tuple[Tensor, Tensor]:
     """(..., H, W, 3) uint8 RGB with even sides as NV12: luma (..., H, W) and chroma (..., H/2, W/2, 2) uint8."""
+    colors = colors or YuvColors()
+    red, blue, red_v, _, _, blue_u = _YUV[colors.matrix]
     image = _checked_picture(image)
     if image.shape[-3] % 2 or image.shape[-2] % 2:
         raise ImageError(f"NV12 needs an even height and width, got {image.shape[-3]} x {image.shape[-2]}")
     r, g, b = image.float().unbind(-1)
-    y = 0.2126 * r + 0.7152 * g + 0.0722 * b
-    uv = torch.stack([(b - y) / 1.8556, (r - y) / 1.5748], -1)
+    y = red * r + (1 - red - blue) * g + blue * b
+    uv = torch.stack([(b - y) / blue_u, (r - y) / red_v], -1)
     *batch, height, width, _ = uv.shape
     uv = uv.reshape(*batch, height // 2, 2, width // 2, 2, 2).mean((-4, -2))
+    if colors.full_range:
+        return _bytes(y), _bytes(uv + 128)
     return _bytes(y * (219 / 255) + 16), _bytes(uv * (224 / 255) + 128)
 
 

@@ -33,7 +33,8 @@ composite(const long long* __restrict__ table, const long long* __restrict__ out
     const double* map = crop_from_image + n * 6;
     const bool anybody = !found || found[n];
     const int across = (p.width + CELL - 1) / CELL + 2;
-    float luma_u = 0, luma_v = 0;
+    const Matrix matrix = matrix_of(o.format);
+    float chroma_u = 0, chroma_v = 0;
     int count = 0;
     for (int k = 0; k < 4; k++) {
         const int y = y0 + k / 2, x = x0 + k % 2;
@@ -60,13 +61,14 @@ composite(const long long* __restrict__ table, const long long* __restrict__ out
             unsigned char* to = (unsigned char*)o.pixels + y * o.pitch + x * 3;
             to[0] = value[0], to[1] = value[1], to[2] = value[2];
         } else {
-            const float luma = 0.2126f * value[0] + 0.7152f * value[1] + 0.0722f * value[2];
-            ((unsigned char*)o.pixels)[y * o.pitch + x] = to_byte(luma * (219.0f / 255.0f) + 16);
-            luma_u += (value[2] - luma) / 1.8556f, luma_v += (value[0] - luma) / 1.5748f, count++;
+            float yuv[3];
+            yuv_of(matrix, value, yuv);
+            ((unsigned char*)o.pixels)[y * o.pitch + x] = luma_byte(o.format, yuv[0]);
+            chroma_u += yuv[1], chroma_v += yuv[2], count++;
         }
     }
     if (o.format != 0) {
         unsigned char* to = (unsigned char*)o.chroma + y0 / 2 * o.pitch + x0;
-        to[0] = to_byte(luma_u / count * (224.0f / 255.0f) + 128), to[1] = to_byte(luma_v / count * (224.0f / 255.0f) + 128);
+        to[0] = chroma_byte(o.format, chroma_u / count), to[1] = chroma_byte(o.format, chroma_v / count);
     }
 }

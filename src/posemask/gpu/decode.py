@@ -1,0 +1,270 @@
+"""Videos decoded by the GPU: frames that never leave the device, with the CPU reader's colours, times and orientation.
+
+    file -> packets (PyAV) -> NVDEC (PyNvVideoCodec) -> NV12 -> RGB, upright       in a thread, ahead of the reader
+
+Needs the extra ``posemask[nvdec]``. The decoder works on a CUDA stream of its own and writes into a ring of tensors. A
+frame may be used until the next one is asked for: what was queued on it by then, on the stream that is current when the
+next is asked for, is waited for by the decoder's stream, never by the host.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import av
+import torch
+
+from ..errors import PosemaskError, RuntimeUnavailableError, VideoError
+from ..media.orientation import Orientation
+from ..results import Frame
+from .compiler import CudaKernels, require_cuda
+from .feed import Table
+from .packets import ON_THE_CPU, PacketSource
+from .pictures import Format, ToRgb, plane_shape
+
+__all__ = ["DeviceVideo", "read_video"]
+
+AHEAD = 8  # frames that are decoded before they are asked for
+MOST_DAMAGED = 100  # packets in a row that the decoder may refuse
+NO_TIME = -(1 << 62)  # what goes through the decoder where a packet has no time
+
+
+def read_video(source: str | os.PathLike[str], *, device: str = "cuda", form: Format = "rgb") -> DeviceVideo:
+    """Open a video whose frames are decoded on a CUDA device.
+
+        with posemask.gpu.decode.read_video("dance.mp4") as video:
+            for frame in video:
+                poses = detector.estimate_poses(frame)      # of create_detector(device="cuda")
+
+    Args:
+        source: a path.
+        device: such as "cuda:1".
+        form: "rgb": frames are (H, W, 3) uint8 tensors; "nv12": (H * 3 / 2, W), with the video's own `colors`.
+
+    Raises:
+        VideoError: there is no such file, nothing in it can be shown, or it is not for the GPU's decoder; then
+            `posemask.read_video` can decode it on the CPU.
+        RuntimeUnavailableError: PyNvVideoCodec, CUDA or the card's decoder is missing.
+    """
+    place = require_cuda(device)
+    codec = _codec()
+    name = os.fspath(source)
+    if not os.path.isfile(name):
+        raise VideoError(f"{name} is not a file; a video for the GPU's decoder is given as a path")
+    return DeviceVideo(PacketSource(name), place, codec, form)
+
+
+class DeviceVideo:
+    """An open video, made by `read_video`: an iterator over `Frame`s whose images are tensors on the device.
+
+    Attributes:
+        size_hw: of the frames, upright.
+        rotation: degrees by which the stored pictures are turned upright.
+        fps, duration, frame_count: as of `posemask.media.Video`.
+        colors: what the numbers of its NV12 frames mean.
+    """
+
+    def __init__(self, packets: PacketSource, device: torch.device, codec: Any, form: Format) -> None:
+        self.name, self.device, self.form = packets.name, device, form
+        self.size_hw = packets.orientation.upright_hw(packets.stored_hw)
+        self.rotation, self.colors = packets.orientation.degrees, packets.colors
+        self.fps, self.duration, self.frame_count = packets.fps, packets.duration, packets.frame_count
+        self._packets, self._codec, self._refused = packets, codec, 0
+        try:
+            _check_capability(codec, device, packets)
+            with torch.cuda.device(device):
+                self._stream = torch.cuda.Stream()
+                self._decoder = codec.CreateDecoder(
+                    gpuid=device.index,
+                    codec=getattr(codec.cudaVideoCodec, packets.codec),
+                    cudacontext=_current_context(),
+                    cudastream=self._stream.cuda_stream,
+                    usedevicememory=True,
+                )
+                self._fill = _Filler(packets, device, form)
+        except BaseException:
+            packets.close()
+            raise
+        shape = plane_shape(self.size_hw, form)
+        self._ring = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in range(AHEAD + 1)]
+        self._used = [torch.cuda.Event() for _ in self._ring]
+        self._free: queue.Queue[int] = queue.Queue()
+        for place in range(len(self._ring)):
+            self._free.put(place)
+        self._ready: queue.Queue[tuple[int, float, torch.cuda.Event] | BaseException | None] = queue.Queue()
+        self._using: int | None = None
+        self._index, self._ended = 0, False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._decode_all, name=f"decode {self.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def damaged(self) -> int:
+        """Packets that could not be decoded so far; they were skipped."""
+        return self._packets.damaged + self._refused
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        if self._using is not None:
+            self._used[self._using].record(torch.cuda.current_stream(self.device))
+            self._free.put(self._using)
+            self._using = None
+        item = None if self._ended else self._ready.get()
+        if item is None or isinstance(item, BaseException):
+            self._ended = True
+            raise item or StopIteration
+        self._using, time, decoded = item
+        torch.cuda.current_stream(self.device).wait_event(decoded)
+        self._index += 1
+        return Frame(image=self._ring[self._using], time=time, index=self._index - 1)
+
+    def close(self) -> None:
+        """Stop decoding and close the file; iteration ends."""
+        self._ended = True
+        self._closing.set()
+        self._free.put(0)  # wakes the thread if it waits for a place
+        self._thread.join()
+        self._packets.close()
+
+    def __enter__(self) -> DeviceVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- in the thread -----------------------------------------------------------------------------------------------
+
+    def _decode_all(self) -> None:
+        end: BaseException | None = None
+        try:
+            with torch.cuda.device(self.device), torch.cuda.stream(self._stream), torch.inference_mode():
+                for time, surface in self._surfaces():
+                    place = self._free.get()
+                    if self._closing.is_set():
+                        return
+                    self._stream.wait_event(self._used[place])
+                    self._fill(self._ring[place], surface)
+                    decoded = torch.cuda.Event()
+                    decoded.record(self._stream)
+                    self._ready.put((place, time, decoded))
+        except PosemaskError as error:
+            end = error
+        except Exception as error:  # whatever the decoder raises
+            end = VideoError(f"{self.name} cannot be decoded on {self.device}: {error}; {ON_THE_CPU}")
+        finally:
+            self._ready.put(end)
+
+    def _surfaces(self) -> Iterator[tuple[float, torch.Tensor]]:
+        """Times, and pictures (H * 3 / 2, W) in the decoder's own memory, good until the next packet goes in."""
+        for packet in self._packets:
+            if self._closing.is_set():
+                return
+            yield from self._decoded(packet)
+        yield from self._decoded(None)
+
+    def _decoded(self, packet: av.Packet[Any] | None) -> Iterator[tuple[float, torch.Tensor]]:
+        data = self._codec.PacketData()
+        if packet is None:
+            data.decode_flag = int(self._codec.VideoPacketFlag.ENDOFSTREAM)
+        else:
+            data.bsl, data.bsl_data = packet.buffer_size, packet.buffer_ptr
+            data.pts = NO_TIME if packet.pts is None else packet.pts
+        try:
+            frames = self._decoder.Decode(data)
+        except Exception:
+            self._refused += 1
+            if self._refused > MOST_DAMAGED and self._index == 0:
+                raise
+            return
+        for frame in frames:
+            pts = frame.getPTS()
+            time = self._packets.time_of(None if pts == NO_TIME else pts)
+            if time is not None:
+                yield time, torch.from_dlpack(frame)
+
+
+class _Filler:
+    """Writes the decoder's pictures into frames: RGB or NV12, upright."""
+
+    def __init__(self, packets: PacketSource, device: torch.device, form: Format) -> None:
+        self._orientation, self._form, self._stored_hw = packets.orientation, form, packets.stored_hw
+        self._upright = packets.orientation == Orientation()
+        if form == "rgb":
+            self._to_rgb = ToRgb(CudaKernels(device), packets.stored_hw)
+            self._given = Table([packets.stored_hw], "nv12", device, [packets.colors])
+            self._made = Table([packets.stored_hw], "rgb", device)
+            self._stored = torch.empty((*packets.stored_hw, 3), dtype=torch.uint8, device=device)
+
+    def __call__(self, frame: torch.Tensor, surface: torch.Tensor) -> None:
+        if self._form == "rgb":
+            self._given.set([surface])
+            self._made.set([frame if self._upright else self._stored])
+            self._to_rgb.run(self._given.tensor, self._made.tensor)
+            if not self._upright:
+                frame.copy_(_turned(self._stored, self._orientation))
+            return
+        height = self._stored_hw[0]
+        rows = frame.shape[0] * 2 // 3
+        frame[:rows].copy_(_turned(surface[:height], self._orientation))
+        chroma, made = (pixels.unflatten(1, (-1, 2)) for pixels in (surface[height:], frame[rows:]))
+        made.copy_(_turned(chroma, self._orientation))
+
+
+def _turned(stored: torch.Tensor, orientation: Orientation) -> torch.Tensor:
+    """(H, W, ...) pixels laid upright."""
+    picture = stored.transpose(0, 1) if orientation.transpose else stored
+    axes = [axis for axis, flip in enumerate((orientation.flip_y, orientation.flip_x)) if flip]
+    return picture.flip(axes) if axes else picture
+
+
+def _codec() -> Any:
+    try:
+        return importlib.import_module("PyNvVideoCodec")
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"decoding on the GPU needs PyNvVideoCodec, which cannot be imported ({error}): "
+            f'pip install "posemask[nvdec]"; without it {ON_THE_CPU}'
+        ) from error
+    except Exception as error:  # it asks the driver when it is imported, and raises what it likes
+        reason = str(error).strip().splitlines()[0]
+        raise RuntimeUnavailableError(
+            f"PyNvVideoCodec cannot use this driver: {reason}; without it {ON_THE_CPU}"
+        ) from error
+
+
+def _check_capability(codec: Any, device: torch.device, packets: PacketSource) -> None:
+    height, width = packets.stored_hw
+    kind = getattr(codec.cudaVideoCodec, packets.codec)
+    try:
+        able = codec.GetDecoderCaps(gpuid=device.index, codec=kind)
+    except Exception as error:
+        raise RuntimeUnavailableError(f"{device} has no video decoder: {error}; {ON_THE_CPU}") from error
+    if not able.get("width_max"):
+        raise VideoError(f"{packets.name} is {packets.codec} video, for which {device} has no decoder; {ON_THE_CPU}")
+    least, most = ((able[f"width_{end}"], able[f"height_{end}"]) for end in ("min", "max"))
+    if not (least[0] <= width <= most[0] and least[1] <= height <= most[1]):
+        raise VideoError(
+            f"{packets.name} has pictures of {width} x {height} pixels; {device} decodes {packets.codec} video from "
+            f"{least[0]} x {least[1]} to {most[0]} x {most[1]}; {ON_THE_CPU}"
+        )
+
+
+def _current_context() -> int:
+    """The device's primary context, which torch uses; the decoder must use the same."""
+    torch.cuda.current_stream().synchronize()  # makes it current in this thread
+    driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+    context = ctypes.c_void_p()
+    if driver.cuCtxGetCurrent(ctypes.byref(context)) or not context.value:
+        raise RuntimeUnavailableError("CUDA gives no context for the decoder")
+    return context.value
