@@ -136,6 +136,10 @@ def test_a_worker_that_fails_says_why(clip: Path) -> None:
         rounds.measure(TINY, ["nobody"], clip)
     with pytest.raises(PosemaskError, match=r"measurement of posemask failed: .*huge"):
         rounds.measure(Work(name="wrong", task="pose", model="huge"), ["posemask"], clip)
+
+
+def test_mediapipe_is_never_measured_at_another_work(clip: Path) -> None:
+    pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
     with pytest.raises(PosemaskError, match=r"measurement of mediapipe failed: .*by itself"):
         rounds.measure(TINY, ["mediapipe"], clip)
 
