@@ -14,9 +14,21 @@ from typing import Any
 import torch
 
 from ..networks.graph import Graph
+from . import decode
+from .feed import Departures
 from .network import load
 
-__all__ = ["NetworkTimes", "StreamTimes", "measure_network", "measure_streams", "median_ms", "synchronised_ms"]
+__all__ = [
+    "FileTimes",
+    "NetworkTimes",
+    "StreamTimes",
+    "measure_decoding",
+    "measure_files",
+    "measure_network",
+    "measure_streams",
+    "median_ms",
+    "synchronised_ms",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,23 @@ class StreamTimes:
     memory_mb: float
     ready_s: float
     found: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTimes:
+    """Video files decoded on the device, each a stream of a pool.
+
+    Attributes:
+        streams: files.
+        frames: of all of them.
+        frames_per_s: of all of them, from the first frame to the last result on the host.
+        busy: share of that time in which the device worked on frames (decoding is another unit's work).
+    """
+
+    streams: int
+    frames: int
+    frames_per_s: float
+    busy: float
 
 
 def median_ms(run: Callable[[], Any], repeats: int = 30, inner: int = 1) -> float:
@@ -154,3 +183,58 @@ def measure_streams(
         ready_s=ready,
         found=int(result.found.sum()) if hasattr(result, "found") else streams,
     )
+
+
+def measure_decoding(path: str, streams: int, *, device: str = "cuda") -> FileTimes:
+    """The decoder alone: a file decoded as `streams` files at once."""
+    return _measure_files(path, streams, device, None)
+
+
+def measure_files(make: Callable[..., Any], path: str, streams: int, *, device: str = "cuda") -> FileTimes:
+    """A file decoded as `streams` files at once, each a stream of a pool, whose results all go to the host.
+
+    `make(sizes, form=..., colors=...)` makes the pool. The files are decoded by as many sessions, which the driver
+    deals out to the card's decoders.
+    """
+    return _measure_files(path, streams, device, make)
+
+
+def _measure_files(path: str, streams: int, device: str, make: Callable[..., Any] | None) -> FileTimes:
+    videos = [decode.read_video(path, device=device, form="nv12") for _ in range(streams)]
+    try:
+        sizes = [video.size_hw for video in videos]
+        pool = make(sizes, form="nv12", colors=[video.colors for video in videos]) if make else None
+        leaving: Departures | None = None
+        spans, steps, begin = [], 0, 0.0
+        for frames in zip(*videos, strict=False):
+            if steps == 1:  # the decoders have started, and are ahead by what their rings hold
+                torch.cuda.synchronize()
+                begin = time.perf_counter()
+            steps += 1
+            if pool is None:
+                continue
+            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start.record()
+            result = pool.step([frame.image for frame in frames], [frame.time for frame in frames])
+            if leaving is None:
+                leaving = Departures(*(result.pictures or _small_results(result)))
+            if leaving.full:
+                leaving.take()
+            leaving.send()
+            end.record()
+            spans.append((start, end))
+        while leaving is not None and leaving.take() is not None:
+            pass
+        torch.cuda.synchronize()
+        elapsed = time.perf_counter() - begin
+    finally:
+        for video in videos:
+            video.close()
+    busy = sum(start.elapsed_time(end) for start, end in spans[1:]) / 1e3 / elapsed
+    frames_done = (steps - 1) * streams
+    return FileTimes(streams=streams, frames=frames_done, frames_per_s=frames_done / elapsed, busy=busy)
+
+
+def _small_results(result: Any) -> list[torch.Tensor]:
+    wanted = [getattr(result, name, None) for name in ("found", "xyz", "world", "visibility", "masks")]
+    return [tensor for tensor in wanted if tensor is not None]

@@ -18,7 +18,7 @@ from ..errors import ImageError
 from ..pixels.torch import YuvColors
 from .pictures import Format, picture_row
 
-__all__ = ["Arrivals", "Captured", "Download", "Feed", "Table"]
+__all__ = ["Arrivals", "Captured", "Departures", "Download", "Feed", "Table"]
 
 DEPTH = 16
 """Frames by which the host may run ahead of the device; then it waits for the oldest."""
@@ -102,6 +102,45 @@ class Download:
         if self._pinned:
             torch.cuda.current_stream(self._sources[0].device).synchronize()
         return [place[:count].numpy().copy() for place in self._places]
+
+
+class Departures:
+    """Tensors on their way to the host, frame by frame and in order, while the device works on."""
+
+    def __init__(self, *sources: Tensor, depth: int = 4) -> None:
+        """`depth`: so many frames may be under way, or taken and still in use."""
+        self._sources = sources
+        self._pinned = sources[0].device.type == "cuda"
+        self._free = [
+            [torch.empty(s.shape, dtype=s.dtype, pin_memory=self._pinned) for s in sources] for _ in range(depth)
+        ]
+        self._under_way: deque[tuple[Any, list[Tensor]]] = deque()
+
+    @property
+    def full(self) -> bool:
+        """Whether one must be taken before the next is sent."""
+        return not self._free
+
+    def send(self) -> None:
+        """Queue a copy of what the tensors hold when the current stream gets there."""
+        places = self._free.pop(0)
+        for place, source in zip(places, self._sources, strict=True):
+            place.copy_(source, non_blocking=True)
+        event = None
+        if self._pinned:
+            event = torch.cuda.Event()
+            event.record()
+        self._under_way.append((event, places))
+
+    def take(self) -> list[np.ndarray[Any, Any]] | None:
+        """The oldest frame, waited for; None if none is under way. It lasts until `depth` - 1 more were sent."""
+        if not self._under_way:
+            return None
+        event, places = self._under_way.popleft()
+        if event is not None:
+            event.synchronize()
+        self._free.append(places)
+        return [place.numpy() for place in places]
 
 
 class Table:
