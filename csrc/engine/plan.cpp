@@ -251,6 +251,13 @@ void Plan::add_convolution(const Layer& layer, int input, int output) {
 
 void Plan::add_block(const Layer* expand, const Layer& depthwise, const Layer* project, int input, int output,
                      int residual, const Activation& after) {
+  if (expand && !project && expand->kernel_h == 1 && expand->stride_h == 1 &&
+      is_sparse(*expand, view(input).h * view(input).w)) {
+    // Without a projection the wide map is written anyway: nothing is won by keeping it in the cache, much by the zeros.
+    const int wide = add_map(view(input).h, view(input).w, expand->outputs, 16);
+    add_pointwise(*expand, input, wide, -1, Activation{}, -1);
+    return add_block(nullptr, depthwise, nullptr, wide, output, residual, after);
+  }
   Block b;
   b.input = view(input);
   b.output = view(output);

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posemask.errors import InputError, ModelFileError
+from posemask.errors import InferenceError, InputError, ModelFileError
 from posemask.networks.graph import Graph, Node, make_graph
 from posemask.runtimes import litert, native
 
@@ -300,56 +300,25 @@ def test_networks_run_beside_each_other():
                 np.testing.assert_array_equal(value, expected)
 
 
-def two_heads() -> Graph:
-    """A trunk, a light output, and a heavy one that also reads the trunk's first map."""
-    nodes = [
-        Node("conv2d", ("x", "stem"), "a", {"padding": "same", "activation": "relu"}),
-        Node("max_pool", ("a",), "b", {"window": (2, 2), "strides": (2, 2), "padding": "same"}),
-        Node("sigmoid", ("b",), "light", {}),
-        Node("conv2d", ("a", "skip"), "thin", {"padding": "same"}),
-        Node("resize_bilinear", ("thin",), "large", {"size": (28, 32), "half_pixel": True}),
-        Node("conv2d", ("large", "heavy"), "heavier", {"padding": "same"}),
-        Node("resize_bilinear", ("b",), "up", {"size": (28, 32)}),
-        Node("conv2d", ("up", "join"), "joined", {"padding": "same"}),
-        Node("add", ("heavier", "joined"), "mask", {}),
-    ]
-    constants = {
-        "stem": examples.weights(16, 3, 3, 4),
-        "skip": examples.weights(8, 1, 1, 16),
-        "heavy": examples.weights(2, 3, 3, 8),
-        "join": examples.weights(2, 1, 1, 16),
-    }
-    return make_graph(nodes, constants, {"x": (1, 14, 16, 4)}, ["light", "mask"])
+def test_a_network_is_not_run_by_two_threads_at_once():
+    network = native.load(small())
+    meanwhile: list[Exception] = []
 
+    class Plan:
+        """Runs the network once more while it is running."""
 
-def test_split_parts_give_what_the_whole_gives():
-    graph = two_heads()
-    trunk, late = native.split(graph, [1])
-    assert trunk.outputs[0] == "light"
-    assert set(trunk.outputs[1:]) == set(late.inputs)
-    assert late.outputs == ("mask",)
-    assert "large" not in trunk.outputs, "the map with the least data should cross, not the enlarged one"
-    x = picture(graph)
-    light, *crossing = native.load(trunk)(x)
-    assert_same((light, *native.load(late)(*crossing)), reference.run(graph, x))
+        def run(self, *arguments):
+            try:
+                network(picture(small()))
+            except InferenceError as error:
+                meanwhile.append(error)
+            plan.run(*arguments)
 
-
-@pytest.mark.parametrize("late", [[], [0, 1], [2], [-1]])
-def test_split_needs_outputs_on_both_sides(late):
-    with pytest.raises(InputError, match="late must name"):
-        native.split(two_heads(), late)
-
-
-@pytest.mark.parametrize("name", ["pose_landmark_lite", "pose_landmark_full", "pose_landmark_heavy"])
-def test_the_mask_of_a_landmark_network_can_come_late(graph_of, name):
-    graph = graph_of(name)
-    trunk, late = native.split(graph, [2])
-    x = np.random.default_rng(1).random(graph.input_shapes[0], dtype=np.float32)
-    expected = [value.copy() for value in native.load(graph)(x)]
-    made = native.load(trunk)(x)
-    assert_same(made[:4], [expected[i] for i in (0, 1, 3, 4)])
-    assert_same(native.load(late)(*made[4:]), expected[2:3])
-    assert sum(value.size for value in made[4:]) < 200_000
+    plan, network._plan = network._plan, Plan()
+    made = network(picture(small()))
+    assert "another thread" in str(meanwhile[0])
+    network._plan = plan
+    np.testing.assert_array_equal(made[0], native.load(small())(picture(small()))[0])
 
 
 def test_profile_names_every_step():

@@ -5,19 +5,19 @@ The engine fuses the inverted residual blocks of these networks; docs/performanc
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, RuntimeUnavailableError
-from ..networks.graph import Graph, Node, make_graph
+from ..errors import InferenceError, InputError, RuntimeUnavailableError
+from ..networks.graph import Graph
 from . import native_plan
 from .network import check_threads
 
-__all__ = ["NativeNetwork", "load", "split"]
+__all__ = ["NativeNetwork", "load"]
 
 Floats = npt.NDArray[np.float32]
 MOST_ROWS = 2**30  # more than any map has
@@ -43,63 +43,12 @@ def load(graph: Graph, *, threads: int = 1) -> NativeNetwork:
     return NativeNetwork(graph, native_plan.build(_engine, graph, threads))
 
 
-def split(graph: Graph, late: Sequence[int]) -> tuple[Graph, Graph]:
-    """Cut off what only some outputs need, so that it can run later or beside the next picture.
-
-    Args:
-        graph: the whole network.
-        late: positions of the outputs that may come late, for instance the mask of a landmark network.
-
-    Returns:
-        The trunk, whose outputs are those that are not late, in order, and then the values that the late part reads;
-        and the late part, whose inputs are these values and whose outputs are the late ones, in order. The cut lies
-        where the least data crosses it among the places that leave two thirds of the late work behind it.
-
-    Raises `InputError` if a position does not exist, or if not both parts would have outputs.
-    """
-    names = [graph.outputs[i] for i in late if 0 <= i < len(graph.outputs)]
-    early = [name for name in graph.outputs if name not in names]
-    if len(names) != len(late) or not names or not early:
-        raise InputError(f"late must name some, not all, of {len(graph.outputs)} outputs, got {list(late)}")
-    needed_early = {node.output for node in graph.keep_outputs(early).nodes}
-    only_late = [node for node in graph.nodes if node.output not in needed_early]
-    work = [_work(graph, node) for node in only_late]
-    places = [i for i in range(len(only_late)) if 3 * sum(work[i:]) >= 2 * sum(work)]
-    behind = min(
-        (only_late[i:] for i in places),
-        key=lambda nodes: sum(math.prod(graph.shapes[name]) for name in _crossing(graph, nodes)),
-    )
-    crossing = _crossing(graph, behind)
-    from_inputs = [name for name in crossing if name in graph.inputs]
-    if from_inputs:
-        raise InputError(f"the late part reads the network's input {from_inputs[0]!r} itself and cannot be cut off")
-    trunk = graph.keep_outputs([*early, *(name for name in crossing if name not in early)])
-    read = {name for node in behind for name in node.inputs}
-    constants = {name: value for name, value in graph.constants.items() if name in read}
-    return trunk, make_graph(behind, constants, {name: graph.shapes[name] for name in crossing}, names)
-
-
-def _crossing(graph: Graph, behind: Sequence[Node]) -> list[str]:
-    """What these operators read of the others', in order."""
-    made = {node.output for node in behind}
-    read = dict.fromkeys(name for node in behind for name in node.inputs)
-    return [name for name in read if name not in made and name not in graph.constants]
-
-
-def _work(graph: Graph, node: Node) -> int:
-    """About how many multiplications an operator does."""
-    weights = graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
-    each = math.prod(weights.shape[1:]) if weights is not None and node.op == "conv2d" else 1
-    if weights is not None and node.op == "depthwise_conv2d":
-        each = math.prod(weights.shape[1:3])
-    return each * math.prod(graph.shapes[node.output])
-
-
 class NativeNetwork:
     """A network on the CPU: call it with NHWC float32 arrays, one for each input; get a tuple of outputs.
 
-    Without `out` the outputs belong to the network and are overwritten by the next call. Calls must not overlap;
-    load the graph twice to run two pictures at the same time (the calls release the interpreter's lock).
+    Without `out` the outputs belong to the network and are overwritten by the next call. Calls must not overlap:
+    that is an error. Load the graph twice to run two pictures at the same time (the calls release the interpreter's
+    lock).
     """
 
     def __init__(self, graph: Graph, plan: Any) -> None:
@@ -107,6 +56,7 @@ class NativeNetwork:
         self._inputs = [shape[1:] for shape in graph.input_shapes]
         self._outputs = [shape[1:] for shape in graph.output_shapes]
         self._kept: tuple[Floats, ...] = ()
+        self._at_work = threading.Lock()
 
     def __call__(
         self, *pictures: Floats, out: Sequence[Floats] | None = None, rows: tuple[int, int] | None = None
@@ -119,7 +69,7 @@ class NativeNetwork:
             rows: of a landmark network's mask, only the rows [first, last) are wanted, for instance those whose pixels
                 fall into the frame. The others may keep what stood in the output before. Other outputs are whole.
 
-        Raises `InputError` for arrays of other shapes or types.
+        Raises `InputError` for arrays of other shapes or types, `InferenceError` while another call is running.
         """
         shapes = [getattr(picture, "shape", None) for picture in pictures]
         batch = shapes[0][0] if shapes and shapes[0] else 0
@@ -131,11 +81,13 @@ class NativeNetwork:
         arrays = [np.ascontiguousarray(picture) for picture in pictures]
         outputs = self._own(batch) if out is None else self._checked(batch, out)
         first, last = rows or (0, MOST_ROWS)
-        if batch == 1:
-            self._plan.run(arrays, outputs, first, last)
-        else:
+        if not self._at_work.acquire(blocking=False):
+            raise InferenceError("this network is running in another thread; load the graph once for each thread")
+        try:
             for i in range(batch):
                 self._plan.run([array[i] for array in arrays], [array[i] for array in outputs], first, last)
+        finally:
+            self._at_work.release()
         return outputs
 
     def _own(self, batch: int) -> tuple[Floats, ...]:
