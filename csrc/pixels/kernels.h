@@ -48,6 +48,9 @@ struct HeatmapShape {
     float crop_size, least_confidence;
 };
 
+// A person's bones, kBoneColumns floats each: `capsules` in posemask/numbers/parts.py says what they are.
+constexpr int kMostBones = 16, kBoneColumns = 19;
+
 struct Kernels {
     const char* name;
 
@@ -58,9 +61,10 @@ struct Kernels {
                      Plane<float> out);
 
     // Sample mask at map * (x, y, 1) for every pixel (x, y) of `out`; needs a mask of at least 2 x 2. uint8 is
-    // round(255 * value).
+    // round(255 * value), bool is value > 0.5.
     void (*paste_f32)(Plane<const float> mask, const double map[6], Border border, Plane<float> out);
     void (*paste_u8)(Plane<const float> mask, const double map[6], Border border, Plane<std::uint8_t> out);
+    void (*paste_bool)(Plane<const float> mask, const double map[6], Border border, Plane<bool> out);
 
     // foreground * alpha + background * (255 - alpha), over 255 and rounded; `out` may be one of the two.
     void (*blend)(Plane<const std::uint8_t> foreground, Plane<const std::uint8_t> background,
@@ -92,6 +96,9 @@ struct Kernels {
     // Landmarks (count, 5) with x, y first, in pixels of the crop; xy (count, 2).
     void (*refine)(const float* landmarks, const float* heatmap, const HeatmapShape& shape, float* xy);
     void (*blend_masks)(const float* current, const float* previous, float ratio, std::size_t count, float* out);
+    // The part of the body that each pixel of `person` (not 0) is, `nobody` elsewhere; 1 to kMostBones bones.
+    void (*label_parts)(Plane<const std::uint8_t> person, const float* bones, int count, std::uint8_t nobody,
+                        Plane<std::uint8_t> out);
 };
 
 }  // namespace posemask

@@ -85,6 +85,9 @@ NB_MODULE(_pixels, m) {
     define("paste_u8", [](ConstFloats mask, Map map, bool replicate, Bytes out) {
         kernels().paste_u8(plane(mask), map.data(), border_of(replicate), plane(out));
     });
+    define("paste_bool", [](ConstFloats mask, Map map, bool replicate, Array<bool, 2> out) {
+        kernels().paste_bool(plane(mask), map.data(), border_of(replicate), plane(out));
+    });
 
     define("blend", [](ConstPicture foreground, ConstPicture background, ConstBytes alpha, Picture out) {
         kernels().blend(plane(foreground), plane(background), plane(alpha), plane(out));
@@ -141,6 +144,13 @@ NB_MODULE(_pixels, m) {
         const auto side = [&](int axis) { return static_cast<int>(heatmap.shape(axis)); };
         kernels().refine(landmarks.data(), heatmap.data(),
                          {side(0), side(1), side(2), window, crop_size, least_confidence}, xy.data());
+    });
+    m.attr("max_bones") = kMostBones;
+    m.attr("bone_columns") = kBoneColumns;
+    define("label_parts", [](Array<const bool, 2> person, ConstContiguous bones, std::uint8_t nobody, Bytes out) {
+        const Plane<const bool> from = plane(person);
+        kernels().label_parts({reinterpret_cast<const std::uint8_t*>(from.data), from.stride, from.height, from.width},
+                              bones.data(), static_cast<int>(bones.shape(0)), nobody, plane(out));
     });
     define("draw_lines", [](Picture image, ConstContiguous xyxy,
                             nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu> colors,

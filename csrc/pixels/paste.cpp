@@ -37,6 +37,12 @@ inline void store(const float* values, int count, float* out) {
 
 inline void store(const float* values, int count, std::uint8_t* out) { to_bytes(values, count, out); }
 
+inline void store(const float* values, int count, bool* out) {
+    for (int i = 0; i < count; i++) {
+        out[i] = values[i] > 0.5f;
+    }
+}
+
 // How far a coordinate of the mask runs along a block of pixels, counted from `whole`, so that no value is negative.
 struct Ramp {
     std::int32_t whole;
@@ -180,8 +186,46 @@ inline bool blend_near(const Plane<const float>& mask, const Taps& across, const
 inline bool blend_near(const Plane<const float>&, const Taps&, const Taps&, float*) { return false; }
 #endif
 
+// The part of a mask that gives anything but 0, up to but without `right` and `bottom`.
+struct Box {
+    int left, top, right, bottom;
+};
+
+template <class T>
+Box box_of(Plane<const float> mask) {
+    return {0, 0, mask.width, mask.height};
+}
+
+// Nothing above one half comes of values that are all well below it. Most of a person's crop is such.
+template <>
+Box box_of<bool>(Plane<const float> mask) {
+    constexpr float kLow = 0.499f;
+    Box box = {mask.width, mask.height, 0, 0};
+    for (int y = 0; y < mask.height; y++) {
+        const float* row = mask.data + y * mask.stride;
+        std::uint32_t above = 0;
+        for (int x = 0; x < mask.width; x++) {
+            above += row[x] > kLow;
+        }
+        if (above == 0) {
+            continue;
+        }
+        int left = 0, right = mask.width;
+        while (!(row[left] > kLow)) {
+            left++;
+        }
+        while (!(row[right - 1] > kLow)) {
+            right--;
+        }
+        box = {left < box.left ? left : box.left, y < box.top ? y : box.top, right > box.right ? right : box.right,
+               y + 1};
+    }
+    return box;
+}
+
 template <class T>
 void paste_turned(Plane<const float> mask, const double map[6], bool replicate, Plane<T> out) {
+    const Box box = box_of<T>(mask);
     const Ramp ramp_u(map[0]), ramp_v(map[3]);
     const std::int32_t stride = static_cast<std::int32_t>(mask.stride);
     // Two passes over a tile, where and how much, then the taps: so that the compiler keeps the first one in vectors.
@@ -191,18 +235,27 @@ void paste_turned(Plane<const float> mask, const double map[6], bool replicate, 
     for (int y = 0; y < out.height; y++) {
         T* row = out.data + y * out.stride;
         const double u0 = map[1] * y + map[2], v0 = map[4] * y + map[5];
-        int begin = 0, end = out.width;
+        int begin = 0, end = out.width, from = 0, to = end;
         if (!replicate) {
             clip_span(u0, map[0], -1, mask.width, begin, end);
             clip_span(v0, map[3], -1, mask.height, begin, end);
-            std::memset(row, 0, sizeof(T) * static_cast<std::size_t>(begin));
-            std::memset(row + end, 0, sizeof(T) * static_cast<std::size_t>(out.width - end));
+            from = begin;
+            to = end;
+            clip_span(u0, map[0], box.left - 1, box.right, from, to);
+            clip_span(v0, map[3], box.top - 1, box.bottom, from, to);
+            // Whole blocks, and the same ones whatever the box is: so are their bits.
+            from = begin + (from - begin) / kBlock * kBlock;
+            to = to > from ? begin + (to - begin + kBlock - 1) / kBlock * kBlock : from;
+            to = to < end ? to : end;
+            std::memset(row, 0, sizeof(T) * static_cast<std::size_t>(from));
+            std::memset(row + to, 0, sizeof(T) * static_cast<std::size_t>(out.width - to));
         }
-        for (int tile = begin; tile < end; tile += kTile) {
-            const int columns = end - tile < kTile ? end - tile : kTile;
+        for (int tile = begin + (from - begin) / kTile * kTile; tile < to; tile += kTile) {
+            const int columns = to - tile < kTile ? to - tile : kTile;
+            const int first = from > tile ? (from - tile) / kBlock : 0;
             const int blocks = (columns + kBlock - 1) / kBlock;
             const Starts u(u0 + map[0] * tile, map[0], blocks), v(v0 + map[3] * tile, map[3], blocks);
-            for (int b = 0; b < blocks; b++) {
+            for (int b = first; b < blocks; b++) {
                 across[b].find(u.whole[b], u.rest[b], ramp_u);
                 across[b].confine(mask.width, replicate);
                 down[b].find(v.whole[b], v.rest[b], ramp_v);
@@ -211,7 +264,7 @@ void paste_turned(Plane<const float> mask, const double map[6], bool replicate, 
                     offset[b * kBlock + i] = down[b].index[i] * stride + across[b].index[i];
                 }
             }
-            for (int b = 0; b < blocks; b++) {
+            for (int b = first; b < blocks; b++) {
                 if (!blend_near(mask, across[b], down[b], values)) {
                     blend(mask.data, mask.stride, offset + b * kBlock, across[b], down[b], values);
                 }
@@ -251,16 +304,17 @@ inline void mix_rows(const float* upper, const float* lower, float above, float 
     }
 }
 
-inline void mix_rows(const float* upper, const float* lower, float above, float below, int count, std::uint8_t* out) {
+template <class T>
+inline void mix_rows(const float* upper, const float* lower, float above, float below, int count, T* out) {
     constexpr int kRun = 64;
     float values[kRun];
     for (int i = 0; i < count; i += kRun) {
         if (count - i >= kRun) {
             mix_rows(upper + i, lower + i, above, below, kRun, values);
-            to_bytes(values, kRun, out + i);
+            store(values, kRun, out + i);
         } else {
             mix_rows(upper + i, lower + i, above, below, count - i, values);
-            to_bytes(values, count - i, out + i);
+            store(values, count - i, out + i);
         }
     }
 }
@@ -331,6 +385,10 @@ void paste_f32(Plane<const float> mask, const double map[6], Border border, Plan
 }
 
 void paste_u8(Plane<const float> mask, const double map[6], Border border, Plane<std::uint8_t> out) {
+    paste(mask, map, border, out);
+}
+
+void paste_bool(Plane<const float> mask, const double map[6], Border border, Plane<bool> out) {
     paste(mask, map, border, out);
 }
 

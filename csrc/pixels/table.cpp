@@ -15,6 +15,7 @@ void crop_u8(ConstBytes, const double[9], Border, Bytes);
 void crop_f32(ConstBytes, const double[9], Border, float, float, Floats);
 void paste_f32(ConstFloats, const double[6], Border, Floats);
 void paste_u8(ConstFloats, const double[6], Border, Bytes);
+void paste_bool(ConstFloats, const double[6], Border, Plane<bool>);
 void blend(ConstBytes, ConstBytes, ConstBytes, Bytes);
 void join_alpha(ConstBytes, ConstBytes, Bytes);
 std::size_t blur_scratch(int, const BlurPlan&);
@@ -28,6 +29,7 @@ void to_bytes(const float*, std::size_t, std::uint8_t*);
 void sigmoid(const float*, float*, std::size_t);
 void refine(const float*, const float*, const HeatmapShape&, float*);
 void blend_masks(const float*, const float*, float, std::size_t, float*);
+void label_parts(ConstBytes, const float*, int, std::uint8_t, Bytes);
 
 extern const Kernels kernels;
 const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL),
@@ -35,6 +37,7 @@ const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL),
                          crop_f32,
                          paste_f32,
                          paste_u8,
+                         paste_bool,
                          blend,
                          join_alpha,
                          blur_scratch,
@@ -47,6 +50,7 @@ const Kernels kernels = {POSEMASK_TEXT(POSEMASK_LEVEL),
                          to_bytes,
                          sigmoid,
                          refine,
-                         blend_masks};
+                         blend_masks,
+                         label_parts};
 
 }  // namespace posemask::POSEMASK_LEVEL

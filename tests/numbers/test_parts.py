@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from posemask.bodies import BLAZEPOSE, NO_PART, PARTS
-from posemask.numbers.parts import BONES, HIDDEN, body_distance, label_mask, label_points
+from posemask.numbers.parts import BONES, HIDDEN, body_distance, capsules, label_points
 
 PIXELS_PER_METRE = 300.0
 CENTER = np.array([400.0, 420.0])
@@ -48,7 +48,7 @@ def seen(world: np.ndarray) -> np.ndarray:
 def part_at(world: np.ndarray, x: float, y: float) -> str:
     """The part at a place in metres."""
     point = (np.array([[x, y]]) * PIXELS_PER_METRE + CENTER).astype(np.float32)
-    return PARTS[int(label_points(point, seen(world), world)[0])]
+    return PARTS[int(label_points(point, capsules(seen(world), world))[0])]
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,16 @@ def test_turning_the_picture_changes_nothing(degrees: float) -> None:
     a = np.deg2rad(degrees)
     turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]], np.float32)
     turned_world = np.concatenate([world[:, :2] @ turn.T, world[:, 2:]], axis=1)
-    straight = label_points(points, xy, world)
-    rotated = label_points(points @ turn.T, xy @ turn.T, turned_world)
+    straight = label_points(points, capsules(xy, world))
+    rotated = label_points(points @ turn.T, capsules(xy @ turn.T, turned_world))
     assert np.mean(straight == rotated) > 0.995
 
 
 def test_size_and_place_change_nothing() -> None:
     world = turned(body(), -35)
     points, xy = person_pixels(world), seen(world)
-    labels = label_points(points, xy, world)
-    moved = label_points(points * 0.3 + 57, xy * np.float32(0.3) + 57, world)
+    labels = label_points(points, capsules(xy, world))
+    moved = label_points(points * 0.3 + 57, capsules(xy * np.float32(0.3) + 57, world))
     assert np.mean(labels == moved) > 0.995
 
 
@@ -151,8 +151,8 @@ def test_the_mirrored_person_has_mirrored_parts(degrees: float) -> None:
     mirrored = (world * [-1, 1, 1])[partner].astype(np.float32)
     points = person_pixels(world)
     flipped = ((points - CENTER) * [-1, 1] + CENTER).astype(np.float32)
-    labels = label_points(points, seen(world), world)
-    other = label_points(flipped, seen(mirrored), mirrored)
+    labels = label_points(points, capsules(seen(world), world))
+    other = label_points(flipped, capsules(seen(mirrored), mirrored))
     expected = np.array([PARTS.index(swap_side(part)) for part in PARTS])[labels]
     assert np.mean(expected == other) > 0.995
 
@@ -167,34 +167,9 @@ def test_labels_are_parts_whatever_the_keypoints() -> None:
     """Degenerate bodies (all keypoints in one place, a body seen end on) still give parts, and no warning."""
     points = np.random.default_rng(0).uniform(0, 900, (500, 2)).astype(np.float32)
     for world in (np.zeros((33, 3), np.float32), body() * [0, 1, 1], body() * [1, 0, 0]):
-        labels = label_points(points, seen(world), world.astype(np.float32))
+        labels = label_points(points, capsules(seen(world), world.astype(np.float32)))
         assert labels.dtype == np.uint8
         assert labels.max() < NO_PART
-
-
-def test_mask_of_a_crop_equals_its_pixels_one_by_one() -> None:
-    world = turned(body(left_wrist=(0.05, -0.2, -0.25)), 20)
-    image_from_crop = np.array([[1.9, 0.2, 120.0], [-0.2, 1.9, 170.0]])
-    v, u = np.mgrid[:256, :256]
-    xy = np.stack([u, v], axis=-1) @ image_from_crop[:, :2].T + image_from_crop[:, 2]
-    near = np.linalg.norm(xy[:, :, None] - seen(world)[None, None], axis=-1).min(axis=-1)
-    probabilities = (near < 45).astype(np.float32)
-    labels = label_mask(probabilities, image_from_crop, seen(world), world)
-    assert labels.shape == (256, 256)
-    person = probabilities > 0.5
-    np.testing.assert_array_equal(labels == NO_PART, ~person)
-    expected = label_points(xy[person].astype(np.float32), seen(world), world)
-    assert np.mean(labels[person] == expected) > 0.995
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (256, 255)])
-def test_masks_of_any_size(shape: tuple[int, int]) -> None:
-    world = body()
-    affine = np.array([[1.0, 0, 300], [0, 1.0, 300]])
-    for value in (0.0, 1.0):
-        labels = label_mask(np.full(shape, value, np.float32), affine, seen(world), world)
-        assert labels.shape == shape
-        assert (labels == NO_PART).all() == (value == 0)
 
 
 def test_body_distance_is_in_radii_and_hidden_bones_are_further() -> None:
@@ -213,11 +188,12 @@ def test_body_distance_is_in_radii_and_hidden_bones_are_further() -> None:
 
 def test_inputs_are_not_written_to() -> None:
     world = body()
-    arrays = [np.ones((8, 8), np.float32), np.eye(2, 3), seen(world), world]
+    arrays = [person_pixels(world), seen(world), world]
     for array in arrays:
         array.flags.writeable = False
     before = pickle.dumps(arrays)
-    label_mask(*arrays)
+    points, xy, world = arrays
+    label_points(points, capsules(xy, world))
     assert pickle.dumps(arrays) == before
 
 
@@ -225,8 +201,10 @@ def test_torch_equals_numpy() -> None:
     torch = pytest.importorskip("torch")
     world = turned(body(left_wrist=(0.05, -0.2, -0.25)), 70)
     points = person_pixels(world)
-    ours = label_points(points, seen(world), world)
-    theirs = label_points(*(torch.from_numpy(array) for array in (points, seen(world), world)))
+    ours = label_points(points, capsules(seen(world), world))
+    xy, metres = torch.from_numpy(seen(world)), torch.from_numpy(world)
+    theirs = label_points(torch.from_numpy(points), capsules(xy, metres))
+    assert theirs.dtype == torch.uint8
     assert np.mean(ours == theirs.numpy()) > 0.999
 
 

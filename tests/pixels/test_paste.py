@@ -57,6 +57,19 @@ def test_bytes_are_the_rounded_floats(level, angle) -> None:
     assert not bytes_[~known].any()
 
 
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+@pytest.mark.parametrize("angle", [0.0, 0.7])
+@pytest.mark.parametrize("box", [np.s_[:, :], np.s_[8:20, 13:14], np.s_[0:5, 30:40], np.s_[0:0, 0:0]])
+def test_truth_is_what_is_above_one_half(level, border, angle, box) -> None:
+    mask = np.full((30, 40), 0.2, np.float32)
+    mask[box] = np.random.default_rng(0).random((30, 40), np.float32)[box]
+    transform = turned_square((300, 150), (300, 200), angle, mask.shape)
+    floats = native.paste(mask, transform, (297, 631), border=border)
+    truth = native.paste(mask, transform, (297, 631), border=border, out=np.empty((297, 631), np.bool_))
+    np.testing.assert_array_equal(truth, floats > 0.5)
+    assert truth.any() == bool(mask[box].size)
+
+
 def test_enlarges_a_mask_as_a_half_pixel_resize_does(level) -> None:
     mask = np.random.default_rng(5).random((36, 64), np.float32)
     for size_hw in ((180, 320), (179, 333), (36, 64), (20, 640), (17, 31)):

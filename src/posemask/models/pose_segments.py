@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bodies import NO_PART
-from ..numbers.geometry import invert_affine, mirror_x
-from ..numbers.parts import label_mask
+from ..numbers.geometry import mirror_x
+from ..numbers.parts import capsules
 from ..pixels import native as pixels
 from ..results import Mask, Pose, Segmentation
 
@@ -74,31 +74,17 @@ def part_labels(pose: Pose, *, mirrored: bool = False) -> Labels:
     """
     assert pose.segmentation is not None
     mask = pose.segmentation.mask
-    height, width = mask.size_hw
-    labels = np.full((height, width), NO_PART, np.uint8)
     xy, world, affine = np.asarray(pose.xy), np.asarray(pose.world), np.asarray(mask.image_from_crop)
     if mirrored:
         # A mirrored body has its left where its right is: label the body as it was, and mirror the labels.
+        width = mask.size_hw[1]
         xy = np.stack([width - 1 - xy[:, 0], xy[:, 1]], axis=1)
         world = world * np.array([-1, 1, 1], np.float32)
         affine = mirror_x(affine, width)
-    # A picture pixel of the person may lie nearest to a crop pixel that is just below the threshold.
-    crop = label_mask(_spread(np.asarray(mask.probabilities)), affine, xy, world)
-    person = pixels.paste(mask.probabilities, affine, mask.size_hw, border=mask.border) > 0.5
-    rows, columns = np.nonzero(person)
-    crop_from_image = invert_affine(affine)
-    at = np.rint(np.stack([columns, rows], axis=1) @ crop_from_image[:, :2].T + crop_from_image[:, 2]).astype(np.intp)
-    u, v = (np.clip(at[:, i], 0, crop.shape[1 - i] - 1) for i in (0, 1))
-    labels[rows, columns] = crop[v, u]
+    person = np.empty(mask.size_hw, np.bool_)
+    pixels.paste(mask.probabilities, affine, mask.size_hw, border=mask.border, out=person)
+    labels = pixels.label_parts(person, capsules(xy, world), NO_PART)
     return labels[:, ::-1] if mirrored else labels
-
-
-def _spread(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Each pixel takes the largest of its four neighbours' values and its own."""
-    padded = np.pad(probabilities, 1, mode="edge")
-    rows = np.maximum(padded[:-2, 1:-1], padded[2:, 1:-1])
-    columns = np.maximum(padded[1:-1, :-2], padded[1:-1, 2:])
-    return np.maximum(np.maximum(rows, columns), probabilities)
 
 
 def _segmentations(

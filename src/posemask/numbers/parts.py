@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from ..bodies import BLAZEPOSE, NO_PART, PARTS
+from ..bodies import BLAZEPOSE, PARTS
 from ..results import Array
 
-__all__ = ["BONES", "Bone", "body_distance", "label_mask", "label_points", "part_areas", "part_visibility"]
+__all__ = ["BONES", "Bone", "body_distance", "capsules", "label_points", "part_areas", "part_visibility"]
 
 Weights = Mapping[str, float]  # of keypoints, by name
 
@@ -185,9 +185,8 @@ class _Tables:
     sides: Array  # (1, 33): from the right to the left
     radius: Array  # (2, B)
     caps: Array  # (2, B)
-    depth: Array  # (B,)
     upright: Array  # (B, 1)
-    looseness: Array  # (B, 1)
+    fixed: Array  # (B, 4): the columns of `capsules` that are the same for everybody
     is_torso: Array  # (B,) bool
     widths: Array  # (2, 33): half of what the torso's radius is at its start and at its end
     labels: Array  # (2, B) front, back
@@ -210,6 +209,7 @@ def _tables(namespace: Any, device: Any) -> _Tables:
     def column(name: str) -> npt.NDArray[np.float32]:
         return np.array([getattr(bone, name) for bone in BONES], np.float32)
 
+    labels = np.array([[PARTS.index(part) for part in bone.labels] for bone in BONES], np.uint8).T
     first_of_body = BLAZEPOSE.index("left_shoulder")
     tables = {
         "points": np.stack([row(getattr(bone, name)) for name in ("start", "end", "front") for bone in BONES]),
@@ -218,9 +218,8 @@ def _tables(namespace: Any, device: Any) -> _Tables:
         "sides": row({"left_shoulder": 1, "right_shoulder": -1, "left_hip": 1, "right_hip": -1})[None],
         "radius": column("radius").T,
         "caps": column("caps").T,
-        "depth": column("depth"),
         "upright": column("upright")[:, None],
-        "looseness": (1 / column("hold"))[:, None],
+        "fixed": np.stack([column("depth"), 1 / column("hold"), *labels.astype(np.float32)], axis=1),
         "widths": np.stack(
             [
                 row({"left_shoulder": 0.5, "right_shoulder": -0.5}),
@@ -228,7 +227,7 @@ def _tables(namespace: Any, device: Any) -> _Tables:
             ]
         ),
         "is_torso": np.arange(len(BONES)) == TORSO,
-        "labels": np.array([[PARTS.index(part) for part in bone.labels] for bone in BONES], np.uint8).T,
+        "labels": labels,
     }
     return _Tables(
         **{name: namespace.asarray(np.ascontiguousarray(table), device=device) for name, table in tables.items()}
@@ -238,32 +237,26 @@ def _tables(namespace: Any, device: Any) -> _Tables:
 # ---------------------------------------------------------------------------------- a person's capsules
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Body:
-    """The capsules of one person, ready for pixels; columns (B, 1), lengths in metres.
+def capsules(xy: Array, world: Array) -> Array:
+    """The bones of one person, ready for pixels; lengths in metres.
 
-    Attributes:
-        places: (2 B, 3); times (x, y, 1) in pixels they give the place along each bone, and that across it.
-        length: of the bone in the picture.
-        radius, taper: at the start, and its growth per metre.
-        caps: (2, B) the radius in units of the cap, at the start and at the end.
-        z, slope: depth at the start, and its growth per metre.
-        depth: half the thickness.
-        front: (2, B): how far the front points across the bone, and away from the camera.
+    Args:
+        xy: (33, 2) float32, the person's keypoints in pixels of the picture.
+        world: (33, 3) float32, metres, x right, y down, smaller z nearer, along the axes of the picture.
+
+    Returns:
+        (B, 19) float32, with these columns:
+
+        0-2     times (x, y, 1) of a pixel: its place along the bone; 3-5: across it
+        6       length in the picture
+        7, 8    radius at the start, and its growth per metre
+        9, 10   the radius in units of the cap, at the start and at the end
+        11, 12  depth at the start, and its growth per metre
+        13      half the thickness
+        14      what gaps to it are multiplied by
+        15, 16  the front is seen where (15) * (place across in radii) > (16)
+        17, 18  the parts of its front and of its back
     """
-
-    places: Array
-    length: Array
-    radius: Array
-    taper: Array
-    caps: Array
-    z: Array
-    slope: Array
-    depth: Array
-    front: Array
-
-
-def _body(xy: Array, world: Array) -> _Body:
     xp = array_namespace(xy)
     tables = _tables(xp, getattr(xy, "device", None))
     bones = len(BONES)
@@ -273,23 +266,34 @@ def _body(xy: Array, world: Array) -> _Body:
     length = xp.sqrt(xp.sum(axis * axis, axis=1, keepdims=True)) + TINY
     axis = axis / length
     across = xp.stack([-axis[:, 1], axis[:, 0]], axis=1)
-    directions = xp.concat([axis, across])
-    offsets = -xp.sum(directions * xp.concat([start, start]), axis=1, keepdims=True)
 
     deep = xp.matmul(tables.points, world)
     direction = deep[bones : 2 * bones] - deep[:bones]
     front = _fronts(world, direction, deep[2 * bones :], tables)
+    # A round bone's surface looks along (v, -sqrt(1 - v^2)): across the bone, and towards the camera. That points along
+    # the front's share of the same two, (f, g), where sign(f) v > g / sqrt(f^2 + g^2).
+    sideways, away = xp.sum(front[:, :2] * across, axis=1, keepdims=True), front[:, 2:]
+    turn = away / (xp.sqrt(sideways * sideways + away * away) + TINY)
+
     radius = _radii(xy * metres_per_pixel, tables)
-    return _Body(
-        places=xp.concat([directions * metres_per_pixel, offsets], axis=1),
-        length=length,
-        radius=radius[0][:, None],
-        taper=(radius[1] - radius[0])[:, None] / length,
-        caps=radius / tables.caps,
-        z=deep[:bones, 2:],
-        slope=direction[:, 2:] / length,
-        depth=tables.depth[:, None],
-        front=xp.stack([xp.sum(front[:, :2] * across, axis=1), front[:, 2]]),
+    return xp.concat(
+        [
+            axis * metres_per_pixel,
+            -xp.sum(axis * start, axis=1, keepdims=True),
+            across * metres_per_pixel,
+            -xp.sum(across * start, axis=1, keepdims=True),
+            length,
+            radius[0][:, None],
+            (radius[1] - radius[0])[:, None] / length,
+            (radius / tables.caps).T,
+            deep[:bones, 2:],
+            direction[:, 2:] / length,
+            tables.fixed[:, :2],
+            xp.where(sideways < 0, -xp.ones_like(turn), xp.ones_like(turn)),
+            turn,
+            tables.fixed[:, 2:],
+        ],
+        axis=1,
     )
 
 
@@ -335,70 +339,27 @@ def _fronts(world: Array, direction: Array, others: Array, tables: _Tables) -> A
 # ----------------------------------------------------------------------------------------------- pixels
 
 
-def label_mask(
-    probabilities: npt.NDArray[np.float32], image_from_crop: Array, xy: Array, world: Array
-) -> npt.NDArray[np.uint8]:
-    """The part of every pixel of a mask, for numpy: faster than labelling all of them, and nearly the same.
-
-    Every second pixel of every second row is labelled first. Where it agrees with its neighbours, so do the pixels
-    between them; the others are labelled, too.
-
-    Args:
-        probabilities: (h, w) in [0, 1], the mask in its crop.
-        image_from_crop: (2, 3), where crop pixels lie in the picture.
-        xy, world: as for `label_points`.
-
-    Returns:
-        (h, w) uint8, `NO_PART` where the mask is not above 0.5.
-    """
-    affine = np.asarray(image_from_crop, np.float32)
-    body = _body(np.asarray(xy, np.float32), np.asarray(world, np.float32))
-    person = probabilities > 0.5
-    height, width = person.shape
-    # Cells of 2 x 2 pixels, with one more cell of background to the right and below.
-    padded = np.zeros((2 * (height // 2) + 4, 2 * (width // 2) + 4), bool)
-    padded[:height, :width] = person
-    cells = padded[::2, ::2] | padded[1::2, ::2] | padded[::2, 1::2] | padded[1::2, 1::2]
-    coarse = np.full(cells.shape, NO_PART, np.uint8)
-    _label_at(coarse, cells, 2.0, affine, body)
-    labels = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-
-    mixed = np.zeros(cells.shape, bool)
-    here = coarse[:-1, :-1]
-    for neighbour in (coarse[:-1, 1:], coarse[1:, :-1], coarse[1:, 1:]):
-        mixed[:-1, :-1] |= (neighbour != here) & (neighbour != NO_PART)
-    unsure = mixed.repeat(2, axis=0).repeat(2, axis=1)[:height, :width] & person
-    _label_at(labels, unsure, 1.0, affine, body)
-    labels[~person] = NO_PART
-    return labels
-
-
-def _label_at(
-    labels: npt.NDArray[np.uint8],
-    where: npt.NDArray[np.bool_],
-    step: float,
-    affine: npt.NDArray[np.float32],
-    body: _Body,
-) -> None:
-    """Writes the parts of those pixels, ``step`` crop pixels apart, into ``labels``."""
-    flat = np.flatnonzero(where)
-    rows, columns = np.divmod(flat, where.shape[1])
-    crop = np.stack([columns, rows], axis=1).astype(np.float32) * np.float32(step)
-    labels[rows, columns] = _label(crop @ affine[:, :2].T + affine[:, 2], body)
-
-
-def label_points(points: Array, xy: Array, world: Array) -> Array:
+def label_points(points: Array, bones: Array) -> Array:
     """The part at each of some pixels of a person, wherever they are: the mask decides whether they are the person's.
+
+    `posemask.pixels.native.label_parts` is the same for all pixels of a mask on a CPU.
 
     Args:
         points: (N, 2) float32, x and y in pixels of the picture.
-        xy: (33, 2) float32, the person's keypoints in the same pixels.
-        world: (33, 3) float32, metres, x right, y down, smaller z nearer, along the axes of the picture.
+        bones: (B, 19) float32, of the person, from `capsules`.
 
     Returns:
         (N,) uint8 in 0-23.
     """
-    return _label(points, _body(xy, world))
+    xp = array_namespace(points)
+    at = _places(points, bones)
+    middle = bones[:, 11:12] + bones[:, 12:13] * at.along
+    surface = middle - bones[:, 13:14] * xp.sqrt(xp.clip(1 - at.distance2, 0.0, None))
+    gap = (xp.sqrt(at.distance2) - 1) * at.radius * bones[:, 14:15] + NEARER * middle
+    owner = xp.argmin(xp.where(at.distance2 < 1, surface, OUTSIDE + gap), axis=0)
+    own = bones[owner]
+    v = xp.clip(xp.take_along_axis(at.across, owner[None], axis=0)[0], -1.0, 1.0)
+    return xp.astype(xp.where(own[:, 15] * v > own[:, 16], own[:, 17], own[:, 18]), xp.uint8)
 
 
 def part_areas(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -423,13 +384,14 @@ def body_distance(points: Array, xy: Array, world: Array, hidden: Array) -> Arra
     the keypoints go on, but the pixels are the other's.
 
     Args:
-        points, xy, world: as for `label_points`.
+        points: as for `label_points`.
+        xy, world: as for `capsules`.
         hidden: (33,) float32 in [0, 1], how likely a keypoint lies in the picture and is not seen.
     """
     xp = array_namespace(points)
     tables = _tables(xp, getattr(points, "device", None))
     hidden = xp.matmul(tables.ends, hidden)
-    at = _places(points, _body(xy, world))
+    at = _places(points, capsules(xy, world))
     return xp.min(xp.sqrt(at.distance2) + (HIDDEN * hidden)[:, None], axis=0)
 
 
@@ -450,27 +412,14 @@ class _Places:
     distance2: Array
 
 
-def _places(points: Array, body: _Body) -> _Places:
+def _places(points: Array, bones: Array) -> _Places:
     xp = array_namespace(points)
-    bones = len(BONES)
-    metres = xp.matmul(body.places[:, :2], points.T) + body.places[:, 2:]
-    inside = xp.minimum(xp.maximum(metres[:bones], xp.zeros_like(body.length)), body.length)
-    radius = body.radius + body.taper * inside
-    beyond = metres[:bones] - inside
-    beyond = beyond * xp.where(beyond < 0, body.caps[0][:, None], body.caps[1][:, None]) / radius
-    across = metres[bones:] / radius
-    return _Places(along=inside, across=across, radius=radius, distance2=across * across + beyond * beyond)
-
-
-def _label(points: Array, body: _Body) -> Array:
-    xp = array_namespace(points)
-    tables = _tables(xp, getattr(points, "device", None))
-    at = _places(points, body)
-    surface = body.z + body.slope * at.along - body.depth * xp.sqrt(xp.clip(1 - at.distance2, 0.0, None))
-    gap = (xp.sqrt(at.distance2) - 1) * at.radius * tables.looseness + NEARER * surface
-    owner = xp.argmin(xp.where(at.distance2 < 1, surface, OUTSIDE + gap), axis=0)
-
-    # The surface of a round bone looks along (v, -sqrt(1 - v^2)): across the bone, and towards the camera.
-    v = xp.clip(xp.take_along_axis(at.across, owner[None], axis=0)[0], -1.0, 1.0)
-    is_front = body.front[0][owner] * v > body.front[1][owner] * xp.sqrt(1 - v * v)
-    return xp.where(is_front, tables.labels[0][owner], tables.labels[1][owner])
+    x, y = points[:, 0], points[:, 1]
+    place = bones[:, 0:1] * x + bones[:, 1:2] * y + bones[:, 2:3]
+    across = bones[:, 3:4] * x + bones[:, 4:5] * y + bones[:, 5:6]
+    along = xp.minimum(xp.maximum(place, xp.zeros_like(place)), bones[:, 6:7])
+    radius = bones[:, 7:8] + bones[:, 8:9] * along
+    beyond = place - along
+    beyond = beyond * xp.where(beyond < 0, bones[:, 9:10], bones[:, 10:11]) / radius
+    across = across / radius
+    return _Places(along=along, across=across, radius=radius, distance2=across * across + beyond * beyond)

@@ -33,6 +33,7 @@ __all__ = [
     "draw_discs",
     "draw_lines",
     "join_alpha",
+    "label_parts",
     "paste",
     "refine_heatmap",
     "resize",
@@ -46,7 +47,7 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
 Map: TypeAlias = npt.NDArray[np.float64]
 
-_UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
+_UINT8, _FLOAT32, _BOOL = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.bool_)
 
 if "POSEMASK_ISA" in os.environ and not _pixels.select_level(os.environ["POSEMASK_ISA"]):
     raise RuntimeUnavailableError(
@@ -115,7 +116,7 @@ def paste(
         image_from_crop: (2, 3), float64, invertible.
         size_hw: height and width of the picture.
         border: what lies outside the crop, 0 ("zero") or its nearest edge ("replicate").
-        out: (H, W) float32 to write to, or uint8 for round(255 * value) clipped to 0..255.
+        out: (H, W) float32 to write to, or uint8 for round(255 * value) clipped to 0..255, or bool for value > 0.5.
 
     Returns:
         `out`, or a new (H, W) float32 array.
@@ -125,8 +126,8 @@ def paste(
     """
     mask = _at_least(_plane(mask, "mask", _FLOAT32), 2, 2, border)
     crop_from_image = _inverse(_affine(image_from_crop))
-    out = _output(out, _size(size_hw), _FLOAT32, _UINT8)
-    run = _pixels.paste_u8 if out.dtype == _UINT8 else _pixels.paste_f32
+    out = _output(out, _size(size_hw), _FLOAT32, _UINT8, _BOOL)
+    run = _pixels.paste_u8 if out.dtype == _UINT8 else _pixels.paste_bool if out.dtype == _BOOL else _pixels.paste_f32
     run(mask, crop_from_image, _replicates(border), out)
     return out
 
@@ -342,6 +343,33 @@ def refine_heatmap(
     xy = np.empty((heatmap.shape[2], 2), np.float32)
     _pixels.refine(landmarks, heatmap, kernel, crop_size, min_confidence, xy)
     return xy
+
+
+def label_parts(person: AnyArray, bones: AnyArray, nobody: int, *, out: AnyArray | None = None) -> Bytes:
+    """The part of the body that each pixel of a person is: the same bits as `posemask.numbers.parts.label_points`.
+
+    Args:
+        person: (H, W) bool.
+        bones: (B, 19) float32, the person's in pixels of this array, as `posemask.numbers.parts.capsules` gives them.
+        nobody: label of what is not the person's, in 0..255.
+        out: (H, W) uint8 to write to.
+
+    Returns:
+        `out`, or a new (H, W) uint8 array.
+
+    Raises:
+        InputError: an argument cannot be used.
+    """
+    person = _plane(person, "person", _BOOL)
+    bones = np.ascontiguousarray(bones, np.float32)
+    if bones.ndim != 2 or bones.shape[1] != _pixels.bone_columns or not 1 <= len(bones) <= _pixels.max_bones:
+        raise InputError(
+            f"bones must be (1 to {_pixels.max_bones}, {_pixels.bone_columns}), as capsules() gives them, "
+            f"got {bones.shape}"
+        )
+    out = _output(out, person.shape, _UINT8)
+    _pixels.label_parts(person, bones, nobody, out)
+    return out
 
 
 def draw_lines(image: AnyArray, xyxy: npt.ArrayLike, colors: npt.ArrayLike, widths: npt.ArrayLike) -> AnyArray:
