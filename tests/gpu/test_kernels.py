@@ -162,7 +162,7 @@ def test_skeletons(place: Kernels, form: str) -> None:
         visibility=visibility.to(place.device),
         pictures=(),
     )
-    Skeleton(place, 1, 360).run(outputs.tensor, results)
+    Skeleton(place, [SIZE]).run(outputs.tensor, results)
     drawn = made.cpu() if form == "rgb" else rgb(made.cpu())
     for x, y in xyz[0, :11, :2].round().int().tolist():
         assert drawn[y, x].float().mean() > 150

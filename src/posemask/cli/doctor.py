@@ -126,7 +126,16 @@ def _devices() -> dict[str, str]:
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if torch.cuda.is_available():
+        devices["decoding on cuda"] = _video_decoder()
     return devices
+
+
+def _video_decoder() -> str:
+    try:
+        return f"PyNvVideoCodec {importlib.metadata.version('pynvvideocodec')}"
+    except importlib.metadata.PackageNotFoundError:
+        return 'needs PyNvVideoCodec: pip install "posemask[nvdec]"'
 
 
 def _weights() -> dict[str, Any]:

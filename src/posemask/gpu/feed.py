@@ -187,11 +187,13 @@ class Table:
 class Captured:
     """Work that is queued again and again: on a GPU one graph, on a CPU the function itself.
 
-    `warm_up` runs it once first, so that nothing is allocated or chosen while the graph is recorded.
+    It runs once first, so that nothing is allocated or chosen while the graph is recorded. The function is kept as long
+    as the graph, which knows the addresses of the function's tensors.
     """
 
     def __init__(self, work: Callable[[], Any], device: torch.device, memory: Any = None) -> None:
         self.result: Any = None
+        self._work = work
         if device.type != "cuda":
             self.run: Callable[[], Any] = work
             return

@@ -188,7 +188,7 @@ class PosePool:
             MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
         )
         self._composer = Composer(place, sizes, mask_hw, effect, border="zero") if effect else None
-        self._skeleton = Skeleton(place, n, min(sizes[0])) if skeleton else None
+        self._skeleton = Skeleton(place, sizes) if skeleton else None
         self._min_detection = torch.tensor(min_detection_score, device=device)
 
         whole = torch.tensor([letterbox_roi(size) for size in sizes], dtype=torch.float64)
@@ -302,16 +302,16 @@ class PosePool:
 class Skeleton:
     """Keypoints and the lines between them, drawn into finished frames."""
 
-    def __init__(self, place: Kernels, count: int, shorter_side: int, *, least: float = 0.5) -> None:
+    def __init__(self, place: Kernels, sizes: Sequence[tuple[int, int]], *, least: float = 0.5) -> None:
         edges = [(first, second) for first, second in BLAZEPOSE.edges]
         colors = [0x00FF7F if a % 2 and b % 2 else 0x3C8CFF if not (a % 2 or b % 2) else 0xFFFFFF for a, b in edges]
         colors += [0xFFFFFF] * KEYPOINTS
         constants = {"EDGES": len(edges), "POINTS": KEYPOINTS}
-        self._part = _Part(place, "skeleton", constants, 128)
-        self._blocks = (len(edges) + KEYPOINTS, count)
+        self._part = _Part(place, "skeleton", constants, 128, 24 * (len(edges) + KEYPOINTS) + 8)
+        self._blocks = (max(-(-height // 16) * -(-width // 32) for height, width in sizes), len(sizes))
         self._edges = torch.tensor(edges, dtype=torch.int32, device=place.device)
         self._colors = torch.tensor(colors, dtype=torch.int32, device=place.device)
-        self._options = (bits(least), bits(max(1.0, shorter_side / 360)))
+        self._options = (bits(least), bits(max(1.0, min(sizes[0]) / 360)))
 
     def run(self, outputs: Tensor, r: PoseResults) -> None:
         self._part.run(self._blocks, outputs, r.xyz, r.visibility, r.found, self._edges, self._colors, *self._options)
