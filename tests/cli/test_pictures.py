@@ -9,12 +9,12 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import posemask
 from posemask import weights
 from posemask.errors import WeightsError
-from posemask.media import read_image, write_image
+from posemask.media import read_color_profile, read_image, write_image
 
 from .stand_ins import stand_in_models  # noqa: F401 (the fixture called `made`)
 
@@ -109,6 +109,15 @@ class TestEachCommand:
         blurred = read_image(tmp_path / "stripes.out.png")
         np.testing.assert_array_equal(blurred[:, :36], stripes[:, :36])
         assert blurred[:, 44:].std() < 60
+
+    def test_colors_keep_their_meaning(self, run, tmp_path):
+        """A phone's photograph says which colours its values are; what is made of it says the same."""
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        Image.new("RGB", (80, 60), RED).save(tmp_path / "phone.jpg", icc_profile=profile)
+        assert run("blur", tmp_path / "phone.jpg", "-o", tmp_path / "blurred.jpg").status == 0
+        assert run("cutout", tmp_path / "phone.jpg", "-o", tmp_path / "cut.png").status == 0
+        for name in ("blurred.jpg", "cut.png"):
+            assert read_color_profile(tmp_path / name) == profile
 
     def test_replace_by_a_color(self, run, photo, tmp_path):
         assert run("replace", photo, "--background", "#1428dc").status == 0

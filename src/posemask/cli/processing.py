@@ -18,7 +18,7 @@ import time as clock
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +34,7 @@ from ..media import (
     VideoWriter,
     is_video,
     output_errors,
+    read_color_profile,
     read_image,
     read_video,
     refuse_to_overwrite,
@@ -55,10 +56,17 @@ PICTURES_FOR_SEVERAL = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one picture: another picture, or poses, or both."""
+    """What came of one picture: another picture, or poses, or both.
+
+    Attributes:
+        picture: RGB, RGB with alpha, or grey.
+        poses: of its people.
+        color_profile: what the colours of the picture mean, where the input's file says it.
+    """
 
     picture: npt.NDArray[Any] | None = None
     poses: Sequence[Pose] = ()
+    color_profile: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +129,9 @@ class PictureOutput:
         def write(index: int, time: float | None, result: Result) -> None:
             assert result.picture is not None
             if path is not None:
-                write_image(path, result.picture, overwrite=overwrite)
+                write_image(path, result.picture, color_profile=result.color_profile, overwrite=overwrite)
             else:
-                _print_png(result.picture)
+                _print_png(result.picture, result.color_profile if result.picture.ndim == 3 else None)
 
         yield write
 
@@ -296,13 +304,14 @@ class _Run:
                 for path in item.paths:  # before the work, not after it
                     if path is not None:
                         refuse_to_overwrite(path, overwrite=self._settings.overwrite)
-                item.image = read_image(source.path if source.path is not None else sys.stdin.buffer.read())
+                file = source.path if source.path is not None else sys.stdin.buffer.read()
+                item.image, item.color_profile = read_image(file), read_color_profile(file)
             yield item
 
     def _work(self, job: Job, item: _Picture) -> _Picture:
         with item.keep_failure():
             if item.image is not None:
-                item.result = job.work(item.image, None)
+                item.result = replace(job.work(item.image, None), color_profile=item.color_profile)
         return item
 
     def _write(self, item: _Picture) -> None:
@@ -361,6 +370,7 @@ class _Picture:
         self.source = source
         self.paths: list[Path | None] = []
         self.image: Picture | None = None
+        self.color_profile: bytes | None = None
         self.result: Result | None = None
         self.failure: PosemaskError | None = None
 
@@ -373,11 +383,11 @@ class _Picture:
             self.failure = error
 
 
-def _print_png(picture: npt.NDArray[Any]) -> None:
+def _print_png(picture: npt.NDArray[Any], color_profile: bytes | None) -> None:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
+    Image.fromarray(picture).save(file, "PNG", icc_profile=color_profile)
     sys.stdout.buffer.write(file.getvalue())
     sys.stdout.buffer.flush()
 
