@@ -211,6 +211,7 @@ def test_people_are_what_numbers_says(place: Kernels, smooth: bool) -> None:
             visibility=visibility[:, :33],
             presence=presence[:, :33],
             score=score,
+            clarity=score,
             roi=used,
         )
         new_state, smoothed = smooth_landmarks(state, landmarks, dt, smooth_keypoints=smooth, restart=~before)

@@ -55,6 +55,7 @@ def random_landmarks(asarray, people: int, seed: int) -> Landmarks:
         visibility=asarray(random.uniform(0, 1, (people, 33))),
         presence=asarray(random.uniform(0, 1, (people, 33))),
         score=asarray(random.uniform(0, 1, people)),
+        clarity=asarray(random.uniform(0, 1, people)),
         roi=asarray(random.uniform(1, 640, (people, 4))),
     )
 

@@ -60,3 +60,10 @@ def test_decoding_splits_coordinates_from_probabilities(asarray):
     np.testing.assert_allclose(np.asarray(xyz)[2], [10, 11, 12])
     np.testing.assert_allclose(np.asarray(visibility), 0.5)
     np.testing.assert_allclose(np.asarray(presence), 1.0)
+
+
+def test_clarity_is_the_mean_of_the_keypoints_peaks(asarray):
+    heatmap = np.full((2, 64, 64, 39), -50.0)
+    heatmap[0, 5, 9, :11] = 50.0  # a third of the keypoints is seen for sure
+    heatmap[1, 60, 3, 33:] = 50.0  # what is no keypoint does not count
+    np.testing.assert_allclose(np.asarray(landmarks.heatmap_clarity(asarray(heatmap))), [1 / 3, 0.0], atol=1e-9)

@@ -20,6 +20,7 @@ from ..models.blazepose import OUTPUTS_WITH_MASK, OUTPUTS_WITHOUT_MASK, candidat
 from ..models.search import Candidates
 from ..networks.graph import Graph
 from ..numbers.geometry import image_from_crop
+from ..numbers.landmarks import heatmap_clarity
 from ..numbers.tracking import Landmarks
 from .compiler import Kernels
 from .detector import DETECTOR_SIZE, Detector
@@ -35,6 +36,7 @@ Floats = npt.NDArray[np.float64]
 Made = TypeVar("Made")
 VIEWS = (1, 8, 64)
 REGIONS = (1, 2, 4, 8, 16)
+HEATMAP_SIZE = 64
 FEW_REGIONS = 1  # so many are run by the network that is tuned for one picture
 PEOPLE_IN_A_VIEW = (1, 10)  # more are rounded up to a power of two
 
@@ -83,7 +85,9 @@ class DeviceBatches:
         for first in range(0, len(rois), REGIONS[-1]):
             some = rois[first : first + REGIONS[-1]]
             goes.append(self._observations(_fitting(REGIONS, len(some))).run(some))
-        values, visibility, presence, score, *masks = (np.concatenate(column) for column in zip(*goes, strict=True))
+        values, visibility, presence, score, clarity, *masks = (
+            np.concatenate(column) for column in zip(*goes, strict=True)
+        )
         landmarks = Landmarks(
             xyz=values[:, :KEYPOINTS],
             auxiliary_xy=values[:, KEYPOINTS:-KEYPOINTS, :2],
@@ -91,6 +95,7 @@ class DeviceBatches:
             visibility=visibility,
             presence=presence,
             score=score,
+            clarity=clarity,
             roi=rois,
         )
         return landmarks, masks[0] if masks else None
@@ -141,8 +146,9 @@ class _Observation:
         people.has_roi.fill_(1)
         dt = torch.ones(count, dtype=torch.float64, device=device)
         values = torch.zeros_like(people.values)
+        clarity = torch.zeros(count, device=device)
         masks = [torch.zeros((count, CROP_SIZE, CROP_SIZE), device=device)] if segmentation else []
-        self._results = Download(values, people.visibility, people.presence, people.score, *masks)
+        self._results = Download(values, people.visibility, people.presence, people.score, clarity, *masks)
 
         def work() -> None:
             people.roi.copy_(self._rois.tensor)
@@ -152,6 +158,7 @@ class _Observation:
             raw, score, heatmap, metres = outputs[:4]
             people.run(raw, score, heatmap, metres, dt)
             values.copy_(people.values)
+            clarity.copy_(heatmap_clarity(heatmap.reshape(count, HEATMAP_SIZE, HEATMAP_SIZE, -1).float()))
             for mask in masks:
                 mask.copy_(outputs[4].reshape(mask.shape).float().sigmoid())
 

@@ -35,7 +35,7 @@ from ..numbers.geometry import (
     mirror_x,
     roi_from_points,
 )
-from ..numbers.landmarks import LANDMARKS, decode_landmarks, project_landmarks
+from ..numbers.landmarks import LANDMARKS, decode_landmarks, heatmap_clarity, project_landmarks
 from ..numbers.people import (
     TrackerKind,
     box_similarity,
@@ -285,14 +285,14 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
     size, people = MODEL_TYPES["full"].crop_size, len(rois)
     affine = image_from_crop(rois, size)
     raws, refined_xy = np.empty((people, LANDMARKS * 5)), np.empty((people, LANDMARKS, 2))
-    worlds, scores = np.empty((people, LANDMARKS * 3)), np.empty((people, 1))
+    worlds, scores, clarity = np.empty((people, LANDMARKS * 3)), np.empty((people, 1)), np.empty(people)
     masks = np.zeros((people, size, size), np.float32) if model.segmentation else None
     for i in range(people):
         crop = pixels.crop(image, affine[i], (size, size), border="replicate", scale=1 / 255)
         first, last = _rows_inside(affine[i], image, size) if model.mask_by_rows else (0, size)
         some_rows = {"rows": (first, last)} if model.mask_by_rows else {}
         raw, score, heatmap, world, *mask = model.landmarker(crop[None], **some_rows)
-        raws[i], scores[i], worlds[i] = raw[0], score[0], world[0]
+        raws[i], scores[i], worlds[i], clarity[i] = raw[0], score[0], world[0], heatmap_clarity(heatmap[0])
         refined_xy[i] = pixels.refine_heatmap(raw, heatmap)
         if masks is not None:
             pixels.sigmoid(mask[0][0, first:last, :, 0], out=masks[i, first:last])
@@ -307,6 +307,7 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         visibility=visibility[:, :KEYPOINTS],
         presence=presence[:, :KEYPOINTS],
         score=scores[:, 0],
+        clarity=clarity,
         roi=rois,
     )
     return landmarks, masks

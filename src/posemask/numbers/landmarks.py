@@ -12,10 +12,11 @@ from ..results import Array
 from .geometry import apply_affine, image_from_crop, rotate_world
 from .probability import sigmoid
 
-__all__ = ["LANDMARKS", "decode_landmarks", "project_landmarks", "refine_landmarks"]
+__all__ = ["LANDMARKS", "decode_landmarks", "heatmap_clarity", "project_landmarks", "refine_landmarks"]
 
 INPUT_SIZE = 256
 LANDMARKS = 39  # 33 keypoints, 2 points that give the next region of interest, 4 that nobody uses
+_KEYPOINTS = 33
 
 
 def decode_landmarks(raw: Array) -> tuple[Array, Array, Array]:
@@ -72,6 +73,21 @@ def refine_landmarks(crop_xy: Array, heatmap: Array, *, kernel: int = 7, min_con
     y = xp.sum(confidence * rows, axis=(-2, -1)) / total
     refined = xp.stack([x, y], axis=-1) / size
     return xp.where(use[..., None], refined, crop_xy)
+
+
+def heatmap_clarity(heatmap: Array) -> Array:
+    """How clearly the network sees a body: (...,) the mean over the keypoints of the highest probability in their maps.
+
+    The maps of a body that is there have a peak for each keypoint that shows; where the network is led astray by
+    something else, it draws a body all the same, but its maps stay flat. The score of presence tells the two apart
+    far less well (docs/people.md).
+
+    Args:
+        heatmap: (..., h, w, K) logits, K >= 33.
+    """
+    xp = array_namespace(heatmap)
+    peaks = xp.max(xp.max(heatmap, axis=-3), axis=-2)[..., :_KEYPOINTS]
+    return xp.mean(sigmoid(peaks), axis=-1)
 
 
 def project_landmarks(crop_xyz: Array, world: Array, roi: Array) -> tuple[Array, Array]:

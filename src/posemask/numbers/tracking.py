@@ -49,6 +49,7 @@ class Landmarks:
         world: (P, 33, 3) metres.
         visibility, presence: (P, 33) probabilities.
         score: (P,) probability that there is a person in the region.
+        clarity: (P,) in [0, 1], how clearly a body is seen (`posemask.numbers.landmarks.heatmap_clarity`).
         roi: (P, 4) the region that the network looked at.
     """
 
@@ -58,6 +59,7 @@ class Landmarks:
     visibility: Array
     presence: Array
     score: Array
+    clarity: Array
     roi: Array
 
 
@@ -140,6 +142,7 @@ def smooth_landmarks(
         visibility=visibility if smooth_keypoints else landmarks.visibility,
         presence=landmarks.presence,
         score=landmarks.score,
+        clarity=landmarks.clarity,
         roi=landmarks.roi,
     )
     return Smoothing(points=points, visibility=visibility), smoothed
