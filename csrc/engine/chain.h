@@ -19,6 +19,7 @@ struct Streams {
   const Frame& frame;
   float* rings[engine::most_stages];
   int next[engine::most_stages];  // row that the stage makes next
+  int begin[engine::most_stages], end[engine::most_stages];  // its columns
   const float* zeros;
   float* spare;  // one row
 };
@@ -38,8 +39,8 @@ ENGINE_INLINE const float* row_before(const Streams& s, int stage, int r) {
   return stage ? s.rings[stage - 1] + r % 3 * row : s.frame.at(s.chain.input) + r * row;
 }
 
-ENGINE_INLINE void last_convolution(const ChainStage& stage, const float* const* rows, float* out) {
-  for (int x = 0; x < stage.w; x += 8) {
+ENGINE_INLINE void last_convolution(const ChainStage& stage, const float* const* rows, float* out, int begin, int end) {
+  for (int x = begin; x < end; x += 8) {
     V8 sums[8];
     ENGINE_UNROLL for (int t = 0; t < 8; ++t) sums[t] = V8::all(0.0f);
     const bool inside = x > 0 && x + 9 <= stage.w;
@@ -87,11 +88,12 @@ ENGINE_INLINE void mix_pixels(const ChainStage& stage, const float* in, const fl
   }
 }
 
-ENGINE_NOINLINE void mix_row(const ChainStage& stage, const float* in, const float* residual, float* out) {
+// Where a part of a row has fewer pixels than a tile, some before it are overwritten, too.
+ENGINE_NOINLINE void mix_row(const ChainStage& stage, const float* in, const float* residual, float* out, int count) {
   if (stage.project.inputs == 8 && stage.w >= 8) {
-    residual ? mix_pixels<true>(stage, in, residual, out, stage.w) : mix_pixels<false>(stage, in, residual, out, stage.w);
+    residual ? mix_pixels<true>(stage, in, residual, out, count) : mix_pixels<false>(stage, in, residual, out, count);
   } else {
-    multiply_panel(stage.project, in, 8, 0, stage.w,
+    multiply_panel(stage.project, in, 8, 0, count,
                    Target{out, 0, 8, residual, stage.project.activation, stage.after});
   }
 }
@@ -103,6 +105,7 @@ void make_rows(Streams& s, int stage_index, int last) {
   const bool ends = stage_index + 1 == s.chain.count;
   const int lanes = ends && !s.chain.output.lanes ? 1 : 8;
   const ptrdiff_t row = ptrdiff_t(stage.w) * lanes;
+  const int begin = s.begin[stage_index], end = s.end[stage_index];
   for (int& r = s.next[stage_index]; r <= last && r < stage.h; ++r) {
     float* out = ends ? s.frame.at(s.chain.output) + r * row : s.rings[stage_index] + r % 3 * row;
     if (stage.link == Link::resize) {
@@ -110,24 +113,25 @@ void make_rows(Streams& s, int stage_index, int last) {
       make_rows(s, stage_index - 1, bottom);
       const float* plus = stage.resize.plus ? s.frame.at(stage.resize.plus) + r * row : nullptr;
       resize_row<V8>(stage.resize, row_before(s, stage_index, top), row_before(s, stage_index, bottom),
-                     stage.resize.fractions[r], s.spare, plus, out);
+                     stage.resize.fractions[r], s.spare, plus, out, begin, end);
       continue;
     }
     make_rows(s, stage_index - 1, r + 1);
     const float* rows[3];
     for (int ky = 0; ky < 3; ++ky) rows[ky] = row_before(s, stage_index, r - 1 + ky);
     if (stage.link == Link::last) {
-      last_convolution(stage, rows, out);
+      last_convolution(stage, rows, out, begin, end);
       continue;
     }
-    depthwise_vector<V8, 8>(stage.depthwise, rows, stage.depthwise.weights, stage.depthwise.bias, s.spare, stage.w,
+    depthwise_vector<V8, 8>(stage.depthwise, rows, stage.depthwise.weights, stage.depthwise.bias, s.spare, begin, end,
                             stage.w);
-    mix_row(stage, s.spare, stage.residual ? rows[1] : nullptr, out);
+    const ptrdiff_t at = ptrdiff_t(begin) * 8;
+    mix_row(stage, s.spare + at, stage.residual ? rows[1] + at : nullptr, out + at, end - begin);
   }
 }
 
 void run_chain(const Chain& chain, const Frame& frame) {
-  Streams s{chain, frame, {}, {}, nullptr, nullptr};
+  Streams s{chain, frame, {}, {}, {}, {}, nullptr, nullptr};
   int widest = chain.input.w;
   float* memory = frame.scratch;
   for (int i = 0; i < chain.count; ++i) {
@@ -139,18 +143,34 @@ void run_chain(const Chain& chain, const Frame& frame) {
   s.zeros = memory;
   s.spare = memory + ptrdiff_t(widest) * 8;
 
-  int first_row = 0, last_row = chain.output.h;
+  engine::Window wanted{0, chain.output.h, 0, chain.output.w};
   if (!chain.output.lanes) {
-    if (frame.first_row > first_row) first_row = frame.first_row;
-    if (frame.last_row < last_row) last_row = frame.last_row;
+    if (frame.window.top > wanted.top) wanted.top = frame.window.top;
+    if (frame.window.bottom < wanted.bottom) wanted.bottom = frame.window.bottom;
+    if (frame.window.left > wanted.left) wanted.left = frame.window.left;
+    if (frame.window.right < wanted.right) wanted.right = frame.window.right;
   }
-  if (first_row >= last_row) return;
-  const int begin = first_row + share(last_row - first_row, frame.part, frame.parts);
-  const int end = first_row + share(last_row - first_row, frame.part + 1, frame.parts);
+  if (wanted.top >= wanted.bottom || wanted.left >= wanted.right) return;
+  const int begin = wanted.top + share(wanted.bottom - wanted.top, frame.part, frame.parts);
+  const int end = wanted.top + share(wanted.bottom - wanted.top, frame.part + 1, frame.parts);
   if (begin == end) return;
-  for (int i = chain.count - 1, first = begin; i >= 0; --i) {
+  int first = begin, left = wanted.left, right = wanted.right;
+  for (int i = chain.count - 1; i >= 0; --i) {
+    const ChainStage& stage = chain.stages[i];
     s.next[i] = first;
-    first = chain.stages[i].link == Link::resize ? chain.stages[i].resize.rows[2 * first] : first > 0 ? first - 1 : 0;
+    s.begin[i] = left - left % 8;  // whole tiles
+    s.end[i] = right + 7 < stage.w ? (right + 7) / 8 * 8 : stage.w;
+    if (stage.link == Link::resize) {
+      const int* columns = stage.resize.rows + 2 * stage.h;
+      first = stage.resize.rows[2 * first];
+      left = columns[2 * s.begin[i]];
+      right = columns[2 * s.end[i] - 1] + 1;
+    } else {
+      const int before = width_before(s, i);
+      first = first > 0 ? first - 1 : 0;
+      left = s.begin[i] > 0 ? s.begin[i] - 1 : 0;
+      right = s.end[i] < before ? s.end[i] + 1 : before;
+    }
   }
   make_rows(s, chain.count - 1, end - 1);
 }

@@ -54,10 +54,10 @@ ENGINE_INLINE void depthwise_tile(const float* const* rows, KernelRows inside, c
 
 template <class V, int LANES, int KERNEL, int STRIDE, int TILE>
 ENGINE_NOINLINE void depthwise_tiles(const float* const* rows, KernelRows inside, const float* weights,
-                                     const float* bias, float* out, int width, int input_width, int pad_left,
+                                     const float* bias, float* out, int begin, int width, int input_width, int pad_left,
                                      const Activation& activation) {
   constexpr int LEFT = KERNEL / 2, RIGHT = STRIDE == 1 ? KERNEL / 2 : KERNEL / 2 - 1;  // with the usual padding
-  for (int x = 0; x < width; x += TILE) {
+  for (int x = begin; x < width; x += TILE) {
     const int first = x * STRIDE - pad_left, last = first + (TILE - 1) * STRIDE + KERNEL;
     const int left = first < 0 ? -first : 0, right = last > input_width ? last - input_width : 0;
     const bool whole = x + TILE <= width;
@@ -81,8 +81,8 @@ ENGINE_NOINLINE void depthwise_tiles(const float* const* rows, KernelRows inside
 // Any kernel, stride and dilation.
 template <class V, int LANES>
 ENGINE_NOINLINE void depthwise_any(const Depthwise& d, const float* const* rows, const float* weights,
-                                   const float* bias, float* out, int width, int input_width) {
-  for (int x = 0; x < width; ++x) {
+                                   const float* bias, float* out, int begin, int width, int input_width) {
+  for (int x = begin; x < width; ++x) {
     V sum = V::load(bias);
     for (int ky = 0; ky < d.kernel_h; ++ky) {
       for (int kx = 0; rows[ky] && kx < d.kernel_w; ++kx) {
@@ -95,9 +95,10 @@ ENGINE_NOINLINE void depthwise_any(const Depthwise& d, const float* const* rows,
   }
 }
 
+// The outputs [begin, width) of a row.
 template <class V, int LANES>
 ENGINE_INLINE void depthwise_vector(const Depthwise& d, const float* const* rows, const float* weights,
-                                    const float* bias, float* out, int width, int input_width) {
+                                    const float* bias, float* out, int begin, int width, int input_width) {
   const bool square = d.kernel_h == d.kernel_w && d.stride_h == d.stride_w && d.dilation_h == 1 && d.dilation_w == 1;
   constexpr int SEVEN = tile == 8 ? 7 : tile;  // 7 and 14 are common widths
   const bool sevens = width % 7 == 0 && width % 8 != 0;
@@ -105,7 +106,7 @@ ENGINE_INLINE void depthwise_vector(const Depthwise& d, const float* const* rows
   while (inside.first < inside.last && !rows[inside.first]) ++inside.first;
   while (inside.first < inside.last && !rows[inside.last - 1]) --inside.last;
 #define ENGINE_DEPTHWISE(K, S, T) \
-  depthwise_tiles<V, LANES, K, S, T>(rows, inside, weights, bias, out, width, input_width, d.pad_left, d.activation)
+  depthwise_tiles<V, LANES, K, S, T>(rows, inside, weights, bias, out, begin, width, input_width, d.pad_left, d.activation)
   if (square && d.kernel_h == 3 && d.stride_h == 1)
     sevens ? ENGINE_DEPTHWISE(3, 1, SEVEN) : width < tile ? ENGINE_DEPTHWISE(3, 1, tile / 2) : ENGINE_DEPTHWISE(3, 1, tile);
   else if (square && d.kernel_h == 5 && d.stride_h == 1)
@@ -115,7 +116,7 @@ ENGINE_INLINE void depthwise_vector(const Depthwise& d, const float* const* rows
   else if (square && d.kernel_h == 5 && d.stride_h == 2)
     sevens ? ENGINE_DEPTHWISE(5, 2, SEVEN) : ENGINE_DEPTHWISE(5, 2, tile);
   else
-    depthwise_any<V, LANES>(d, rows, weights, bias, out, width, input_width);
+    depthwise_any<V, LANES>(d, rows, weights, bias, out, begin, width, input_width);
 #undef ENGINE_DEPTHWISE
 }
 
@@ -125,14 +126,14 @@ inline void depthwise_row(const Depthwise& d, const float* const* rows, int bloc
   const float* weights = d.weights + ptrdiff_t(block) * d.kernel_h * d.kernel_w * lanes;
   const float* bias = d.bias + ptrdiff_t(block) * lanes;
   if (lanes == 8) {
-    depthwise_vector<V8, 8>(d, rows, weights, bias, out, width, input_width);
+    depthwise_vector<V8, 8>(d, rows, weights, bias, out, 0, width, input_width);
   } else if (active == 16 && Lane::width == 16) {
-    depthwise_vector<Lane, 16>(d, rows, weights, bias, out, width, input_width);
+    depthwise_vector<Lane, 16>(d, rows, weights, bias, out, 0, width, input_width);
   } else {
     const float* shifted[engine::most_kernel_rows];
     for (int half = 0; half < active; half += 8) {
       for (int ky = 0; ky < d.kernel_h; ++ky) shifted[ky] = rows[ky] ? rows[ky] + half : nullptr;
-      depthwise_vector<V8, 16>(d, shifted, weights + half, bias + half, out + half, width, input_width);
+      depthwise_vector<V8, 16>(d, shifted, weights + half, bias + half, out + half, 0, width, input_width);
     }
   }
 }

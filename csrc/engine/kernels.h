@@ -63,13 +63,18 @@ struct Depthwise {
   Activation activation;
 };
 
+// The rows [top, bottom) and columns [left, right) that are wanted of a chain's plain output; the rest is left as it is.
+struct Window {
+  int top, bottom, left, right;
+};
+
 // What one call of a kernel has to do: one of the equal parts of one phase of a step. The parts of a phase run at any
 // time and on any thread, the next phase begins when all of them are done.
 struct Frame {
   int phase, part, parts;
   float* const* data;  // of all views
   float* scratch;      // of the thread
-  int first_row, last_row;  // the rows [first, last) that are wanted of a chain's plain output
+  Window window;
 
   float* at(const View& view) const { return data[view.id]; }
 };

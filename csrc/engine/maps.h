@@ -187,16 +187,16 @@ void run_mean(const engine::Mean& p, const Frame& frame) {
 // One row between two source rows: first downwards, into `blend` (as long as a source row), then to the right.
 template <class V>
 ENGINE_INLINE void resize_row(const engine::Resize& p, const float* top, const float* bottom, float down, float* blend,
-                              const float* plus, float* out) {
+                              const float* plus, float* out, int begin, int end) {
   const int lanes = p.output.lanes;
   const int* columns = p.rows + 2 * p.output.h;
   const float* fractions = p.fractions + p.output.h;
   const V downs = V::all(down);
-  for (int x = 0; x < p.input.w; ++x) {
+  for (int x = columns[2 * begin]; x <= columns[2 * end - 1]; ++x) {
     const V upper = V::load(top + ptrdiff_t(x) * lanes);
     fma(sub(V::load(bottom + ptrdiff_t(x) * lanes), upper), downs, upper).store(blend + ptrdiff_t(x) * lanes);
   }
-  for (int x = 0; x < p.output.w; ++x) {
+  for (int x = begin; x < end; ++x) {
     const V left = V::load(blend + ptrdiff_t(columns[2 * x]) * lanes);
     const V right = V::load(blend + ptrdiff_t(columns[2 * x + 1]) * lanes);
     V value = fma(sub(right, left), V::all(fractions[x]), left);
@@ -214,8 +214,8 @@ void run_resize(const engine::Resize& p, const Frame& frame) {
     const float* bottom = in + p.rows[2 * y + 1] * row;
     const float* plus = p.plus ? frame.at(p.plus) + at : nullptr;
     float* out = frame.at(v) + at;
-    v.active(k) == 16 ? resize_row<V16>(p, top, bottom, p.fractions[y], frame.scratch, plus, out)
-                      : resize_row<V8>(p, top, bottom, p.fractions[y], frame.scratch, plus, out);
+    v.active(k) == 16 ? resize_row<V16>(p, top, bottom, p.fractions[y], frame.scratch, plus, out, 0, v.w)
+                      : resize_row<V8>(p, top, bottom, p.fractions[y], frame.scratch, plus, out, 0, v.w);
   });
 }
 

@@ -175,16 +175,16 @@ NB_MODULE(_engine, m) {
       .def("copy", &Plan::add_copy, "input"_a, "output"_a, "offset"_a, "run"_a, "stride"_a, "count"_a)
       .def("finish", &Plan::finish)
       .def("run",
-           [](Plan& plan, const std::vector<Floats>& inputs, const std::vector<Output>& outputs, int first_row,
-              int last_row) {
+           [](Plan& plan, const std::vector<Floats>& inputs, const std::vector<Output>& outputs, Pair rows,
+              Pair columns) {
              std::vector<const float*> in;
              std::vector<float*> out;
              for (const Floats& array : inputs) in.push_back(array.data());
              for (const Output& array : outputs) out.push_back(array.data());
              nb::gil_scoped_release released;
-             plan.run(in, out, first_row, last_row);
+             plan.run(in, out, {rows.first, rows.second, columns.first, columns.second});
            },
-           "inputs"_a, "outputs"_a, "first_row"_a, "last_row"_a)
+           "inputs"_a, "outputs"_a, "rows"_a, "columns"_a)
       .def("profiling", &Plan::set_profiling)
       .def("profile", &Plan::take_profile)
       .def_prop_ro("arena_bytes", &Plan::arena_bytes)

@@ -518,8 +518,7 @@ void Plan::finish() {
   for (int i = 0; i < team_.size(); ++i) scratch_.emplace_back(rounded(scratch_floats_));
 }
 
-void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, int first_row,
-               int last_row) {
+void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const Window& window) {
   for (size_t i = 0; i < inputs_.size(); ++i) data_[size_t(inputs_[i])] = const_cast<float*>(inputs[i]);  // only read
   for (size_t i = 0; i < outputs_.size(); ++i) data_[size_t(outputs_[i])] = outputs[i];
   for (Step& step : steps_) {
@@ -527,8 +526,7 @@ void Plan::run(const std::vector<const float*>& inputs, const std::vector<float*
     for (int phase = 0; phase < step.phases; ++phase) {
       const int parts = step.small ? 1 : team_.size();
       team_.share(parts, [&](int part, int thread) {
-        step.run(
-            Frame{phase, part, parts, data_.data(), scratch_[size_t(thread)].data(), first_row, last_row});
+        step.run(Frame{phase, part, parts, data_.data(), scratch_[size_t(thread)].data(), window});
       });
     }
     if (profiling_) {

@@ -80,8 +80,7 @@ class Plan {
   void add_copy(int input, int output, ptrdiff_t offset, ptrdiff_t run, ptrdiff_t stride, ptrdiff_t count);
 
   void finish();
-  // Of the outputs that a chain makes, at least the rows [first_row, last_row) are written.
-  void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, int first_row, int last_row);
+  void run(const std::vector<const float*>& inputs, const std::vector<float*>& outputs, const Window& window);
 
   // Best seconds of each step since the last call, while profiling is on.
   void set_profiling(bool on) { profiling_ = on; }

@@ -194,18 +194,23 @@ def test_thin_chains(instruction_set, size, channels):
         assert_same(network(*pictures), expected, 1e-4)
 
 
+@pytest.mark.parametrize("width", [16, 15])
 @pytest.mark.parametrize("rows", [(0, 36), (5, 17), (35, 36), (-3, 2), (20, 99), (7, 7)])
-def test_only_some_rows_of_a_mask(rows):
+@pytest.mark.parametrize("columns", [(0, 99), (13, 41), (-3, 1), (59, 99), (30, 30)])
+def test_only_a_window_of_a_mask(instruction_set, width, rows, columns):
     rng = np.random.default_rng(8)
-    graph = mask_decoder(rng, 9, 16, 8)
+    graph = mask_decoder(rng, 9, width, 8)
     pictures = [rng.normal(size=shape).astype(np.float32) for shape in graph.input_shapes]
+    wanted = slice(max(rows[0], 0), rows[1]), slice(max(columns[0], 0), columns[1])
     for threads in (1, 2):
         network = native.load(graph, threads=threads)
         whole = network(*pictures)[0].copy()
         some = np.full_like(whole, np.nan)
-        network(*pictures, out=[some], rows=rows)
-        wanted = slice(max(rows[0], 0), rows[1])
-        np.testing.assert_array_equal(some[:, wanted], whole[:, wanted])
+        network(*pictures, out=[some], window=(*rows, *columns))
+        np.testing.assert_array_equal(some[(0, *wanted)], whole[(0, *wanted)])
+        assert np.isnan(some[:, : max(rows[0], 0)]).all()
+        assert np.isnan(some[:, :, : max(columns[0] - 8, 0)]).all()
+        assert np.isnan(some[:, :, columns[1] + 8 :]).all()
 
 
 @pytest.mark.parametrize("name", MODELS)

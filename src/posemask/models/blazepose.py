@@ -135,7 +135,8 @@ class BlazePose:
             metres (1, 117) and, with ``segmentation``, mask logits (1, 256, 256, 1).
         smooth_keypoints, smooth_masks: whether a stream is filtered over time.
         min_detection_score, min_presence_score: below them there is nobody.
-        mask_by_rows: the landmark network takes ``rows=(first, last)`` and leaves out the mask's other rows.
+        mask_by_window: the landmark network takes ``window=(top, bottom, left, right)`` and may leave out the mask's
+            pixels outside.
         search: ``"fast"`` looks for people in the whole picture, as MediaPipe does. ``"thorough"`` looks at many
             overlapping views of a picture, too, which finds far more people among several and takes a second or so; in
             a stream it looks at two views a frame while fewer people are followed than are wanted.
@@ -150,7 +151,7 @@ class BlazePose:
     smooth_masks: bool = True
     min_detection_score: float = 0.5
     min_presence_score: float = 0.5
-    mask_by_rows: bool = False
+    mask_by_window: bool = False
     search: Search = "fast"
     tracker: TrackerKind = "box"
     batches: Batches | None = None
@@ -199,7 +200,7 @@ def load(
     return BlazePose(
         detector=detector if len(detector_graph.outputs) == 2 else detector_like_tflite(detector),
         landmarker=landmarker,
-        mask_by_rows=segmentation and isinstance(landmarker, NativeNetwork),
+        mask_by_window=segmentation and isinstance(landmarker, NativeNetwork),
         segmentation=segmentation,
         smooth_keypoints=smooth_keypoints,
         smooth_masks=smooth_masks,
@@ -277,8 +278,8 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
         rois: (P, 4), P >= 1.
 
     Returns:
-        Unfiltered landmarks of all P, and masks (P, 256, 256) of probabilities in the crops or None. Rows of a mask
-        that lie outside the picture are 0 where the network can leave them out.
+        Unfiltered landmarks of all P, and masks (P, 256, 256) of probabilities in the crops or None. Rows and
+        columns of a mask that lie outside the picture are 0 where the network can leave them out.
     """
     if model.batches is not None:
         return model.batches.observe(image, rois)
@@ -289,13 +290,14 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
     masks = np.zeros((people, size, size), np.float32) if model.segmentation else None
     for i in range(people):
         crop = pixels.crop(image, affine[i], (size, size), border="replicate", scale=1 / 255)
-        first, last = _rows_inside(affine[i], image, size) if model.mask_by_rows else (0, size)
-        some_rows = {"rows": (first, last)} if model.mask_by_rows else {}
-        raw, score, heatmap, world, *mask = model.landmarker(crop[None], **some_rows)
+        window = _window_inside(affine[i], image, size) if model.mask_by_window else None
+        raw, score, heatmap, world, *mask = model.landmarker(crop[None], **({"window": window} if window else {}))
         raws[i], scores[i], worlds[i], clarity[i] = raw[0], score[0], world[0], heatmap_clarity(heatmap[0])
         refined_xy[i] = pixels.refine_heatmap(raw, heatmap)
         if masks is not None:
-            pixels.sigmoid(mask[0][0, first:last, :, 0], out=masks[i, first:last])
+            top, bottom, left, right = window or (0, size, 0, size)
+            pixels.sigmoid(mask[0][0, top:bottom, :, 0], out=masks[i, top:bottom])
+            masks[i, :, :left] = masks[i, :, right:] = 0
     crop_xyz, visibility, presence = decode_landmarks(raws)
     crop_xyz[..., :2] = refined_xy
     metres = worlds.reshape(people, LANDMARKS, 3)[:, :KEYPOINTS]
@@ -313,17 +315,30 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
     return landmarks, masks
 
 
-def _rows_inside(affine: Floats, image: Picture, size: int) -> tuple[int, int]:
-    """The rows [first, last) of a crop that any pixel of the picture can meet, with one to interpolate on each side."""
+def _window_inside(affine: Floats, image: Picture, size: int) -> tuple[int, int, int, int]:
+    """The rows [top, bottom) and columns [left, right) of a crop that any pixel of the picture can meet."""
     (a, b, c), (d, e, f) = affine.tolist()
     determinant = a * e - b * d
-    # Row v of the picture's pixel (x, y) is (a (y - f) - d (x - c)) / determinant: extreme in the corners.
-    at_origin = (d * c - a * f) / determinant
-    across, down = -d * (image.shape[1] - 1) / determinant, a * (image.shape[0] - 1) / determinant
-    lowest = at_origin + min(across, 0.0) + min(down, 0.0)
-    highest = at_origin + max(across, 0.0) + max(down, 0.0)
-    first = min(max(math.floor(lowest) - 1, 0), size - 1)
-    return first, max(min(math.ceil(highest) + 2, size), first + 1)
+    # The picture's pixel (x, y) lies in column (e (x - c) - b (y - f)) / determinant of the crop and in row
+    # (a (y - f) - d (x - c)) / determinant: furthest in the picture's corners.
+    x, y = (image.shape[1] - 1) / determinant, (image.shape[0] - 1) / determinant
+    top, bottom = _pixels_between((d * c - a * f) / determinant, -d * x, a * y, size)
+    left, right = _pixels_between((b * f - e * c) / determinant, e * x, -b * y, size)
+    return top, bottom, left, right
+
+
+def _pixels_between(origin: float, across: float, down: float, size: int) -> tuple[int, int]:
+    """The pixels [first, last) of a crop's side that a picture meets, with one to interpolate on each side.
+
+    Args:
+        origin: where the picture's first pixel lies along that side.
+        across, down: how much further the last pixels of its first row and of its first column lie.
+        size: of the crop.
+    """
+    first = math.floor(origin + min(across, 0.0) + min(down, 0.0)) - 1
+    last = math.ceil(origin + max(across, 0.0) + max(down, 0.0)) + 2
+    first = min(max(first, 0), size - 1)
+    return first, max(min(last, size), first + 1)
 
 
 def estimate(

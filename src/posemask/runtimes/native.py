@@ -20,7 +20,8 @@ from .network import check_threads
 __all__ = ["NativeNetwork", "load"]
 
 Floats = npt.NDArray[np.float32]
-MOST_ROWS = 2**30  # more than any map has
+Window = tuple[int, int, int, int]
+MOST = 2**30  # more rows and columns than any map has
 
 
 def load(graph: Graph, *, threads: int = 1) -> NativeNetwork:
@@ -59,15 +60,16 @@ class NativeNetwork:
         self._at_work = threading.Lock()
 
     def __call__(
-        self, *pictures: Floats, out: Sequence[Floats] | None = None, rows: tuple[int, int] | None = None
+        self, *pictures: Floats, out: Sequence[Floats] | None = None, window: Window | None = None
     ) -> tuple[Floats, ...]:
         """Run the network.
 
         Args:
             pictures: one float32 array (N, H, W, C) for each input; N >= 1 pictures run one after the other.
             out: float32 C-contiguous arrays of the outputs' shapes to write into.
-            rows: of a landmark network's mask, only the rows [first, last) are wanted, for instance those whose pixels
-                fall into the frame. The others may keep what stood in the output before. Other outputs are whole.
+            window: (top, bottom, left, right). Of a landmark network's mask only the rows [top, bottom) and columns
+                [left, right) are wanted, for instance those whose pixels fall into the frame. What lies outside is left
+                as it was in the output, or is made all the same. Other outputs are whole.
 
         Raises `InputError` for arrays of other shapes or types, `InferenceError` while another call is running.
         """
@@ -80,12 +82,13 @@ class NativeNetwork:
             raise InputError(f"the network expects float32 arrays, got {[str(picture.dtype) for picture in pictures]}")
         arrays = [np.ascontiguousarray(picture) for picture in pictures]
         outputs = self._own(batch) if out is None else self._checked(batch, out)
-        first, last = rows or (0, MOST_ROWS)
+        top, bottom, left, right = window or (0, MOST, 0, MOST)
         if not self._at_work.acquire(blocking=False):
             raise InferenceError("this network is running in another thread; load the graph once for each thread")
         try:
             for i in range(batch):
-                self._plan.run([array[i] for array in arrays], [array[i] for array in outputs], first, last)
+                inputs, made = [array[i] for array in arrays], [array[i] for array in outputs]
+                self._plan.run(inputs, made, (top, bottom), (left, right))
         finally:
             self._at_work.release()
         return outputs
