@@ -286,13 +286,15 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
     size, people = MODEL_TYPES["full"].crop_size, len(rois)
     affine = image_from_crop(rois, size)
     raws, refined_xy = np.empty((people, LANDMARKS * 5)), np.empty((people, LANDMARKS, 2))
-    worlds, scores, clarity = np.empty((people, LANDMARKS * 3)), np.empty((people, 1)), np.empty(people)
+    worlds, scores, clarity = np.empty((people, LANDMARKS * 3)), np.empty((people, 1)), np.full(people, np.nan)
     masks = np.zeros((people, size, size), np.float32) if model.segmentation else None
     for i in range(people):
         crop = pixels.crop(image, affine[i], (size, size), border="replicate", scale=1 / 255)
         window = _window_inside(affine[i], image, size) if model.mask_by_window else None
         raw, score, heatmap, world, *mask = model.landmarker(crop[None], **({"window": window} if window else {}))
-        raws[i], scores[i], worlds[i], clarity[i] = raw[0], score[0], world[0], heatmap_clarity(heatmap[0])
+        raws[i], scores[i], worlds[i] = raw[0], score[0], world[0]
+        if model.search == "thorough":  # which alone asks for it; it reads the whole heat map
+            clarity[i] = heatmap_clarity(heatmap[0])
         refined_xy[i] = pixels.refine_heatmap(raw, heatmap)
         if masks is not None:
             top, bottom, left, right = window or (0, size, 0, size)

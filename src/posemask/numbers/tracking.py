@@ -49,7 +49,8 @@ class Landmarks:
         world: (P, 33, 3) metres.
         visibility, presence: (P, 33) probabilities.
         score: (P,) probability that there is a person in the region.
-        clarity: (P,) in [0, 1], how clearly a body is seen (`posemask.numbers.landmarks.heatmap_clarity`).
+        clarity: (P,) in [0, 1], how clearly a body is seen (`posemask.numbers.landmarks.heatmap_clarity`); nan where
+            nobody asked.
         roi: (P, 4) the region that the network looked at.
     """
 
