@@ -122,7 +122,8 @@ def smooth_landmarks(
     values = xp.concat([landmarks.xyz, xp.concat([auxiliary, depth], axis=-1), landmarks.world], axis=-2)
     reach = auxiliary[..., 1, :] - auxiliary[..., 0, :]
     person_size = 2.0 * OBJECT_SCALE * xp.sqrt(xp.sum(reach * reach, axis=-1))[..., None, None]
-    scale = in_pixels / xp.clip(person_size, MIN_OBJECT_SIZE, None) + (1.0 - in_pixels)
+    person_size = xp.where(person_size > MIN_OBJECT_SIZE, person_size, MIN_OBJECT_SIZE)
+    scale = in_pixels / person_size + (1.0 - in_pixels)
 
     points, smooth = one_euro(
         state.points if state else None,
