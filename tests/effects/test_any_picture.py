@@ -28,6 +28,7 @@ EFFECTS: dict[str, Callable[..., np.ndarray]] = {
     ),
     "blur_body_part": lambda image, parts, **_: effects.blur_body_part(image, parts, [0, 1]),
     "draw_parts": lambda image, parts, **_: effects.draw_parts(image, parts),
+    "blur_parts": lambda image, parts, **_: effects.blur_parts(image, parts, [0, 1]),
     "draw_mask": lambda image, parts, **_: effects.draw_mask(image, effects.to_colored_mask(parts), mask_blur_amount=2),
     "draw_pixelated_mask": lambda image, parts, **_: effects.draw_pixelated_mask(
         image, effects.to_colored_mask(parts), pixel_cell_width=min(image.shape[:2]), mask_blur_amount=2

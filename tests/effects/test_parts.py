@@ -1,4 +1,4 @@
-"""Coloured parts."""
+"""Coloured and blurred parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from posemask.bodies import NO_PART, PART_COLORS
-from posemask.effects import draw_mask, draw_parts, to_colored_mask
+from posemask.effects import blur_parts, draw_mask, draw_parts, to_colored_mask
 from posemask.errors import InputError
 
 from .segmentations import from_parts, from_probabilities
@@ -42,11 +42,53 @@ def test_colours_may_be_chosen_and_faint() -> None:
 def test_nobody_changes_nothing() -> None:
     image = np.full((4, 4, 3), 9, np.uint8)
     for people in ([], from_parts(np.full((4, 4), NO_PART))):
-        picture = draw_parts(image, people)
-        np.testing.assert_array_equal(picture, image)
-        assert not np.shares_memory(picture, image)
+        for picture in (draw_parts(image, people), blur_parts(image, people, [0, 1])):
+            np.testing.assert_array_equal(picture, image)
+            assert not np.shares_memory(picture, image)
 
 
 def test_a_segmentation_without_parts_is_refused() -> None:
     with pytest.raises(InputError, match="segment_body_parts=True"):
         draw_parts(np.zeros((1, 1, 3), np.uint8), from_probabilities([[1.0]]))
+    with pytest.raises(InputError, match="segment_body_parts=True"):
+        blur_parts(np.zeros((1, 1, 3), np.uint8), from_probabilities([[1.0]]), [0])
+
+
+def face(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of stripes, and labels with a square face in its middle and a torso below."""
+    stripes = (np.arange(size) * 8 // size % 2 * 255).astype(np.uint8)
+    labels = np.full((size, size), NO_PART, np.uint8)
+    labels[size // 4 : size // 2, size // 4 : 3 * size // 4] = 1
+    labels[size // 2 :, size // 4 : 3 * size // 4] = 12
+    return np.repeat(np.broadcast_to(stripes, (size, size))[..., None], 3, axis=2), labels
+
+
+@pytest.mark.parametrize("size", [64, 640])
+def test_a_face_is_blurred_as_much_as_its_size_asks_for(size: int) -> None:
+    image, labels = face(size)
+    image.flags.writeable = False
+    picture = blur_parts(image, from_parts(labels), [0, 1])
+    middle = picture[3 * size // 8, 3 * size // 8 : 5 * size // 8].astype(int)
+    assert np.ptp(image[3 * size // 8, 3 * size // 8 : 5 * size // 8]) == 255
+    assert np.ptp(middle) < 90
+    np.testing.assert_array_equal(picture[5 * size // 8 :], image[5 * size // 8 :])
+    weaker = blur_parts(image, from_parts(labels), [0, 1], strength=2)
+    assert np.ptp(weaker[3 * size // 8, 3 * size // 8 : 5 * size // 8].astype(int)) > np.ptp(middle)
+
+
+def test_nothing_of_a_blurred_part_is_seen_through() -> None:
+    """Thin parts and corners, too: what was in a hidden pixel matters as little as what was in its neighbours."""
+    labels = np.full((40, 40), NO_PART, np.uint8)
+    labels[20, 5:35] = 1
+    black, white = np.zeros((40, 40, 3), np.uint8), np.zeros((40, 40, 3), np.uint8)
+    white[20, 20] = 255
+    picture = blur_parts(white, from_parts(labels), [1]).astype(int) - blur_parts(black, from_parts(labels), [1])
+    assert picture[20, 20].max() <= picture[20, 19:22].max() < 140
+
+
+@pytest.mark.parametrize(
+    "options", [{"parts": [24]}, {"parts": [-1]}, {"parts": ["face"]}, {"parts": [0], "strength": 0}]
+)
+def test_wrong_blurs_are_refused(options: dict) -> None:
+    with pytest.raises(InputError):
+        blur_parts(np.zeros((4, 4, 3), np.uint8), from_parts(np.zeros((4, 4))), **options)

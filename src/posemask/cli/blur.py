@@ -61,12 +61,7 @@ def blur(
             model = options.PeopleType.blazepose  # the others know no parts
 
         def draw(image: Any, people: Sequence[Segmentation], time: float | None) -> Any:
-            if not people:
-                return image
-            # Without a soft edge: it would soften the picture's own border, too.
-            return effects.blur_body_part(
-                image, people, chosen, background_blur_amount=min(strength, 20), edge_blur_amount=0
-            )
+            return effects.blur_parts(image, people, chosen, strength=strength)
 
     return run(
         inputs,

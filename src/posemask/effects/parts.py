@@ -1,8 +1,8 @@
-"""The parts of the body in colours."""
+"""The parts of the body in colours, and some of them made unrecognisable."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,13 @@ from ..results import Segmentation
 from ._checks import check_color, check_image, check_number, check_segmentations
 from .masks import bodypix_mask_value_to_rainbow_color
 
-__all__ = ["draw_parts"]
+__all__ = ["blur_parts", "draw_parts"]
 
 Picture = npt.NDArray[np.uint8]
+
+_SHARE = 1 / 60  # of a part's side is the blur's standard deviation, for a strength of 1
+_MOST_SIGMA = 300.0  # of `pixels.blur`
+_EDGE = 1 / 6  # of the blur's standard deviation is that of its edge
 
 
 def draw_parts(
@@ -45,15 +49,70 @@ def draw_parts(
     alphas = np.floor(table[:, 3] * strength + 0.5).astype(np.uint8)
     picture = image.copy()
     for one in segmentations:
-        if one.part_labels is None:
-            raise InputError("there are no body parts in this segmentation: ask for them with segment_body_parts=True")
-        labels = np.asarray(one.part_labels)
+        labels = _labels_of(one)
         somebody = labels < NO_PART
         rows, columns = _span(somebody, axis=1), _span(somebody, axis=0)
         labels, part = np.minimum(labels[rows, columns], NO_PART), picture[rows, columns]
         if labels.size:
             pixels.blend(np.take(table[:, :3], labels, axis=0), part, np.take(alphas, labels), out=part)
     return picture
+
+
+def blur_parts(
+    image: Picture,
+    segmentation: Segmentation | Sequence[Segmentation],
+    parts: Iterable[int],
+    *,
+    strength: float = 12,
+) -> Picture:
+    """The picture with some parts of every body blurred as much as their size asks for, for example faces with [0, 1].
+
+    Unlike `blur_body_part`, which is TensorFlow.js's and blurs by pixels, this hides a face that fills the picture as
+    well as a small one. The blur fades out beyond the parts, so that nothing of them is seen through.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        segmentation: one or several of this picture, with body parts.
+        parts: 0-23 as in `posemask.bodies.PARTS`.
+        strength: in [1, 100]; 12 blurs over a fifth of the side of a square that has the area of a person's chosen
+            parts.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    image = check_image(image)
+    segmentations = check_segmentations(segmentation, image.shape[:2])
+    share = check_number("strength", strength, 1, 100) * _SHARE
+    chosen = np.zeros(256, np.bool_)
+    for part in parts:
+        if isinstance(part, bool) or not isinstance(part, (int, np.integer)) or not 0 <= part < len(PARTS):
+            raise InputError(f"parts are integers in [0, {len(PARTS) - 1}], as in posemask.bodies.PARTS; got {part!r}")
+        chosen[part] = True
+    picture = image.copy()
+    for one in segmentations:
+        hidden = chosen[_labels_of(one)]
+        sigma = float(np.clip(share * np.sqrt(np.count_nonzero(hidden)), 1, _MOST_SIGMA))
+        reach = round(3 * sigma)
+        rows, columns = (_widened(_span(hidden, axis=axis), reach) for axis in (1, 0))
+        region = picture[rows, columns]
+        if region.size:
+            within = hidden[rows, columns]
+            soft = pixels.blur(within.view(np.uint8) * np.uint8(255), max(1.0, sigma * _EDGE))
+            shown = 255 - 2 * np.minimum(soft, 127)  # a blurred edge is one half at the edge itself
+            shown[within] = 0
+            pixels.blend_blurred(region, shown, sigma, out=region)
+    return picture
+
+
+def _labels_of(segmentation: Segmentation) -> npt.NDArray[np.uint8]:
+    if segmentation.part_labels is None:
+        raise InputError("there are no body parts in this segmentation: ask for them with segment_body_parts=True")
+    return np.asarray(segmentation.part_labels)
+
+
+def _widened(span: slice, reach: int) -> slice:
+    """The span and `reach` more on either side, if there is anything in it."""
+    return slice(max(0, span.start - reach), span.stop + reach) if span.stop > span.start else span
 
 
 def _span(occupied: npt.NDArray[np.bool_], axis: int) -> slice:
