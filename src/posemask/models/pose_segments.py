@@ -1,7 +1,7 @@
 """BlazePose as a segmenter: the masks of the people that it finds, and the 24 parts of their bodies.
 
 The network gives a mask and keypoints for each person; `posemask.numbers.parts` makes parts of them, in the pixels of
-the mask's crop. BodyPix has learnt its parts from pictures and sees many people at once; these follow from a better
+the picture. BodyPix has learnt its parts from pictures and sees many people at once; these follow from a better
 mask and a 3D pose. docs/parts.md compares the two.
 """
 

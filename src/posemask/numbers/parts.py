@@ -9,8 +9,9 @@ The model, and where its numbers come from, is written down in docs/parts.md. In
 3. Each bone has a direction that is its front. A bone is round, so the place across it says where its surface looks:
    towards the front or not. For the head that direction is the person's left, which parts left from right face.
 
-Everything follows from the keypoints, so whatever smooths them over time smooths the labels. `label_points` has fixed
-shapes: the same code labels some pixels of a mask on a CPU and every pixel of a crop on a GPU.
+Everything follows from the keypoints, so whatever smooths them over time smooths the labels. `capsules` makes a table
+of a person's bones, `label_points` labels pixels by it, with fixed shapes and on any device;
+`pixels.native.label_parts` does the same to every pixel of a picture on a CPU.
 """
 
 from __future__ import annotations
@@ -91,10 +92,10 @@ def _head() -> Bone:
 def _torso() -> Bone:
     return Bone(
         start=_sum((1.1, _SHOULDERS), (-0.1, _HIPS)),
-        end=_sum((-0.08, _SHOULDERS), (1.08, _HIPS)),
+        end=_HIPS,
         radius=(0.1, 0.1),  # the least; see _radii
-        depth=0.08,
-        caps=(0.04, 0.05),
+        depth=0.06,
+        caps=(0.04, 0.04),
         labels=("torso_front", "torso_back"),
     )
 
@@ -142,8 +143,8 @@ def _limbs(side: str) -> tuple[Bone, ...]:
         Bone(
             start=hip,
             end=knee,
-            radius=(0.1, 0.075),
-            depth=0.085,
+            radius=(0.12, 0.075),
+            depth=0.1,
             caps=(0.03, 0.07),
             labels=both("upper_leg"),
         ),
