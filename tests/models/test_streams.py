@@ -135,3 +135,16 @@ def test_pixels_of_a_mask_outside_the_picture_change_nothing_inside(picture, roi
     affine = image_from_crop(rois, 256)[0]
     pixels = [native.paste(masks[0], affine, image.shape[:2]) for masks in (some, whole)]
     np.testing.assert_array_equal(*pixels)
+
+
+def test_fewer_people_may_be_wanted_from_frame_to_frame(picture):
+    """Who is still followed goes on as if nothing had changed."""
+    one = picture("groundtruth/tfjs_pose/pose.jpg")
+    two = np.ascontiguousarray(np.concatenate([one, one[:, ::-1]], axis=1))
+    model = blazepose.load("lite", threads=1)
+    state, poses = blazepose_stream.step(model, None, two, 0.0, max_people=2)
+    assert len(poses) == 2
+    _, (still, _) = blazepose_stream.step(model, state, two, 0.1, max_people=2)
+    _, (alone,) = blazepose_stream.step(model, state, two, 0.1, max_people=1)
+    np.testing.assert_array_equal(alone.xy, still.xy)
+    assert alone.id == still.id

@@ -367,10 +367,8 @@ def estimate(
     if not len(rois):
         return []
     landmarks, masks = observe(model, image, rois)
-    seen = distinct_people(model, landmarks)[:max_people]
-    if masks is not None and len(seen) < len(masks):
-        masks = masks[seen]
-    return make_poses(select_people(landmarks, seen), masks, image, flip_horizontal)
+    landmarks, masks = select_people(landmarks, masks, distinct_people(model, landmarks)[:max_people])
+    return make_poses(landmarks, masks, image, flip_horizontal)
 
 
 def observe_landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
@@ -396,11 +394,14 @@ def distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> n
     return seen[stays & distinct(box_similarity(regions, regions), SAME_NEXT_REGION)]
 
 
-def select_people(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
-    """The rows ``which``, ascending, of what was seen of some people."""
+def select_people(
+    landmarks: Landmarks, masks: npt.NDArray[np.float32] | None, which: npt.NDArray[np.intp]
+) -> tuple[Landmarks, npt.NDArray[np.float32] | None]:
+    """The rows ``which``, ascending, of what `observe` gave."""
     if len(which) == len(landmarks.score):
-        return landmarks
-    return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
+        return landmarks, masks
+    kept = Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
+    return kept, None if masks is None else masks[which]
 
 
 def make_poses(

@@ -105,9 +105,7 @@ def step(
     if not len(seen):
         return nobody, []
 
-    landmarks = select_people(landmarks, seen)
-    if masks is not None and len(seen) < len(masks):
-        masks = masks[seen]
+    landmarks, masks = select_people(landmarks, masks, seen)
     keypoints = np.concatenate([landmarks.xyz[..., :2], landmarks.visibility[..., None]], axis=-1)
     known = (
         np.where(seen < len(followed), state.tracks.ids[np.minimum(seen, len(followed) - 1)], 0)
@@ -141,13 +139,11 @@ def _carry(
     smoothing: Smoothing | None, seen: npt.NDArray[np.intp], followed: int
 ) -> tuple[Smoothing | None, npt.NDArray[np.bool_] | None]:
     """The filters' state of the rows ``seen``, and which of them are new and start afresh."""
-    if smoothing is None or not followed:
-        return None, None
-    if len(seen) == followed and seen[-1] == followed - 1:  # those of the frame before, and nobody else
-        return smoothing, None
     restart = seen >= followed
-    if restart.all():
+    if smoothing is None or restart.all():
         return None, None
+    if np.array_equal(seen, np.arange(len(smoothing.visibility))):
+        return smoothing, None
     rows = np.where(restart, 0, seen)
     points = smoothing.points
     carried = Smoothing(
