@@ -26,6 +26,7 @@ __all__ = ["COLUMNS", "MODELS", "Measured", "describe", "networks_of", "require_
 
 COLUMNS = ("work", "at once", "device ms", "with waiting ms", "frames/s", "MB a stream", "GPU busy")
 BATCHES = (1, 64, 512)
+MOST_FILES = 64
 MODELS = (*POSE_TYPES, *SELFIE_TYPES)
 EFFECTS = {
     "keypoints": None,
@@ -114,17 +115,15 @@ def survey(
     rows: list[tuple[str, Callable[[str], Measured]]] = []
     for name in networks_of(models):
         rows += [(f"network {name} x {batch}", partial(_network, name, batch, device)) for batch in BATCHES]
-    chains = [(f"{model}: {what}", *_chain(place, model, what)) for model in models for what in _whats(model)]
-    for name, make, _ in chains:
+    chains = [(f"{model}: {what}", partial(_pool, place, model, what)) for model in models for what in _whats(model)]
+    for name, make in chains:
         rows += [(f"{name} x {count}", partial(_streams, make, resident, count)) for count in streams]
     rows += [(f"{model}: numpy in and out", partial(_calls, model, frame, device)) for model in models]
     if video is not None:
-        for count in (count for count in streams if count <= 64):
+        for count in (count for count in streams if count <= MOST_FILES):
             rows.append((f"decode x {count}", partial(_files, None, video, count, device)))
             rows += [
-                (f"decode + {name} x {count}", partial(_files, make, video, count, device))
-                for name, make, what in chains
-                if what in ("keypoints + mask", "mask + blur", "replace")
+                (f"decode + {name} x {count}", partial(_files, make, video, count, device)) for name, make in chains
             ]
     for name, measure in rows:
         if all(word in name for word in words):
@@ -135,20 +134,13 @@ def _whats(model: str) -> tuple[str, ...]:
     return ("keypoints", "keypoints + mask", "mask + blur") if model in POSE_TYPES else ("replace", "blur")
 
 
-def _chain(place: CudaKernels, model: str, what: str) -> tuple[Callable[..., Any], str]:
-    """What makes the pool of a chain for sizes of frames."""
+def _pool(place: CudaKernels, model: str, what: str, sizes: Sequence[tuple[int, int]], **form: Any) -> Any:
+    """The pool of a chain for frames of some sizes."""
     effect = EFFECTS[what]
-
-    def pose(sizes: Sequence[tuple[int, int]], **form: Any) -> PosePool:
-        spec = POSE_TYPES[model]
-        detector, landmarks = read_network(spec.detector), read_network(spec.landmarks)
-        masks = what != "keypoints"
-        return PosePool(place, detector, landmarks, sizes, segmentation=masks, effect=effect, **form)
-
-    def selfie(sizes: Sequence[tuple[int, int]], **form: Any) -> SelfiePool:
+    if model in SELFIE_TYPES:
         return SelfiePool(place, read_network(SELFIE_TYPES[model].weights), sizes, effect=effect, **form)
-
-    return (pose if model in POSE_TYPES else selfie), what
+    detector, landmarks = read_network(POSE_TYPES[model].detector), read_network(POSE_TYPES[model].landmarks)
+    return PosePool(place, detector, landmarks, sizes, segmentation=what != "keypoints", effect=effect, **form)
 
 
 def _network(name: str, batch: int, device: str, work: str) -> Measured:

@@ -1,16 +1,19 @@
-"""BlazePose's networks on many parts of one picture at once: `posemask.models.blazepose.Batches` for a GPU.
+"""The models' networks on pictures that lie on a GPU: what `posemask.models` takes in place of its own networks.
 
-    picture, views    ->  crops  ->  detector          ->  people in each view
-    picture, regions  ->  crops  ->  landmark network  ->  refined keypoints, metres, masks of each
+    picture, views    ->  crops  ->  detector              ->  people in each view
+    picture, regions  ->  crops  ->  landmark network      ->  refined keypoints, metres, masks of each
+    picture           ->  resized -> selfie segmentation   ->  probabilities
 
-What is done with them is the same for every device and stays with `posemask.models`. The parts are counted in powers of
-two, each with a graph of its own; what is asked for beyond them runs in several goes.
+What is done with them is the same for every device and stays with `posemask.models`. Views and regions are counted in
+few steps, each with a graph of its own; what is asked for beyond them runs in several goes. Pictures are (H, W, 3)
+uint8 tensors on the device, of any size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from copy import copy
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +22,7 @@ import torch
 from ..models.blazepose import OUTPUTS_WITH_MASK, OUTPUTS_WITHOUT_MASK, candidates_in
 from ..models.search import Candidates
 from ..networks.graph import Graph
-from ..numbers.geometry import image_from_crop
+from ..numbers.geometry import image_from_crop, image_from_resized
 from ..numbers.landmarks import heatmap_clarity
 from ..numbers.tracking import Landmarks
 from .compiler import Kernels
@@ -29,11 +32,10 @@ from .network import CudaNetwork
 from .people import CROP_SIZE, KEYPOINTS, People
 from .pictures import Cropper, picture_row
 
-__all__ = ["DeviceBatches"]
+__all__ = ["DeviceBatches", "DeviceSelfie"]
 
 Tensor: TypeAlias = torch.Tensor
 Floats = npt.NDArray[np.float64]
-Made = TypeVar("Made")
 VIEWS = (1, 8, 64)
 REGIONS = (1, 2, 4, 8, 16)
 HEATMAP_SIZE = 64
@@ -42,29 +44,40 @@ PEOPLE_IN_A_VIEW = (1, 10)  # more are rounded up to a power of two
 
 
 class DeviceBatches:
-    """See `posemask.models.blazepose.Batches`; pictures are (H, W, 3) uint8 tensors on the device.
+    """BlazePose's two networks, see `posemask.models.blazepose.Batches`.
 
-    The networks are compiled here, and what a stream of one person needs is captured. The rest is captured (not
+    The networks are compiled here, and what a picture of few people needs is captured. The rest is captured (not
     compiled) when it is first needed.
     """
 
     def __init__(self, place: Kernels, detector: Graph, landmarks: Graph, *, segmentation: bool) -> None:
-        self.device = place.device
+        self._place, self._graph = place, detector
         self._table = Feed(torch.zeros((1, 6), dtype=torch.int64), place.device)
         self._row = torch.zeros(max(*VIEWS, *REGIONS), dtype=torch.int32, device=place.device)
-        views = Detector(place, detector, VIEWS[-1], exact=True)
         graph = landmarks.keep_outputs(OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK)
         one, many = (CudaNetwork(graph, place, batch=count) for count in (FEW_REGIONS, REGIONS[-1]))
-        self._looks = _Kept(lambda count, most: _Look(views, self._table.tensor, self._row, count, most))
         self._observations = _Kept(
             lambda count: _Observation(
                 place, one if count <= FEW_REGIONS else many, self._table.tensor, self._row, count, segmentation
             )
         )
-        self._picture = torch.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), dtype=torch.uint8, device=place.device)
-        self._point_at(self._picture)
-        self._looks(VIEWS[0], PEOPLE_IN_A_VIEW[0])
-        self._observations(REGIONS[0])
+        self._point_at(torch.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), dtype=torch.uint8, device=place.device))
+        self._looks = self._views(exact=True)
+        for count in REGIONS[:4]:
+            self._observations(count)
+
+    def for_streams(self) -> DeviceBatches:
+        """The same with the detector in half precision: where it looks matters for a person's first frame only."""
+        twin = copy(self)
+        twin._looks = self._views(exact=False)
+        return twin
+
+    def _views(self, *, exact: bool) -> _Kept:
+        detector = Detector(self._place, self._graph, VIEWS[-1], exact=exact)
+        looks = _Kept(lambda count, most: _Look(detector, self._table.tensor, self._row, count, most))
+        for most in PEOPLE_IN_A_VIEW:
+            looks(VIEWS[0], most)
+        return looks
 
     def look(self, image: Tensor, views: Floats, most: int, min_score: float) -> Candidates:
         self._point_at(image)
@@ -103,6 +116,41 @@ class DeviceBatches:
     def _point_at(self, image: Tensor) -> None:
         self._picture = image  # must live as long as its address is in the table
         self._table.set(torch.tensor([picture_row(image, (image.shape[0], image.shape[1]), "rgb")]))
+
+
+class DeviceSelfie:
+    """Selfie Segmentation: `whole` of `posemask.models.selfie.Selfie`, as one graph."""
+
+    def __init__(self, place: Kernels, graph: Graph) -> None:
+        self._table = Feed(torch.zeros((1, 6), dtype=torch.int64), place.device)
+        self._map = Feed(torch.zeros((1, 2, 3), dtype=torch.float64), place.device)
+        network = CudaNetwork(graph, place, batch=1)
+        self._side = network.input_shape[:2]
+        crops = Cropper(place, self._side, 1, border="replicate", scale=1 / 255, offset=0.0, from_rois=False)
+        row = torch.zeros(1, dtype=torch.int32, device=place.device)
+        probabilities = torch.zeros((1, *self._side), device=place.device)
+        self._result = Download(probabilities)
+        self._point_at(torch.zeros((*self._side, 3), dtype=torch.uint8, device=place.device))
+
+        def work() -> None:
+            crops.maps.copy_(self._map.tensor)
+            (made,) = network(crops.run(self._table.tensor, row, 1))
+            probabilities.copy_(made.reshape(probabilities.shape))
+
+        self._work = Captured(work, place.device)
+
+    def __call__(self, image: Tensor) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            self._point_at(image)
+            self._work.run()
+            masks: list[npt.NDArray[np.float32]] = self._result.first(1)
+        return np.asarray(masks[0][0])
+
+    def _point_at(self, image: Tensor) -> None:
+        size_hw = (image.shape[0], image.shape[1])
+        self._picture = image  # must live as long as its address is in the table
+        self._table.set(torch.tensor([picture_row(image, size_hw, "rgb")]))
+        self._map.set(np.array([image_from_resized(size_hw, self._side, half_pixel=False)]))
 
 
 class _Look:

@@ -5,8 +5,11 @@ Device times are CUDA events; each figure is the median of its repeats after a w
 
 from __future__ import annotations
 
+import gc
+import itertools
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +84,8 @@ class FileTimes:
         streams: files.
         frames: of all of them.
         frames_per_s: of all of them, from the first frame to the last result on the host.
-        busy: share of that time in which the device worked on frames (decoding is another unit's work).
+        busy: share of that time that the device needs for the frames, when they lie ready (decoding is another unit's
+            work).
     """
 
     streams: int
@@ -137,6 +141,7 @@ def measure_streams(
 
     While it is measured, anything that makes the host wait for the device is an error.
     """
+    gc.collect()  # pools that are in use no more, for graphs and pools know each other
     torch.cuda.synchronize()
     torch.cuda.empty_cache()
     before, begin = torch.cuda.memory_reserved(), time.perf_counter()
@@ -154,7 +159,9 @@ def measure_streams(
         result = step()
         torch.cuda.synchronize()
     mode = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Synchronization debug mode")
+        torch.cuda.set_sync_debug_mode("error")
     try:
         latencies = []
         for _ in range(40):
@@ -205,7 +212,7 @@ def _measure_files(path: str, streams: int, device: str, make: Callable[..., Any
         sizes = [video.size_hw for video in videos]
         pool = make(sizes, form="nv12", colors=[video.colors for video in videos]) if make else None
         leaving: Departures | None = None
-        spans, steps, begin = [], 0, 0.0
+        steps, begin, last = 0, 0.0, 0.0
         for frames in zip(*videos, strict=False):
             if steps == 1:  # the decoders have started, and are ahead by what their rings hold
                 torch.cuda.synchronize()
@@ -213,24 +220,32 @@ def _measure_files(path: str, streams: int, device: str, make: Callable[..., Any
             steps += 1
             if pool is None:
                 continue
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-            start.record()
-            result = pool.step([frame.image for frame in frames], [frame.time for frame in frames])
+            images, last = [frame.image for frame in frames], frames[0].time
+            result = pool.step(images, [last] * streams)
             if leaving is None:
                 leaving = Departures(*(result.pictures or _small_results(result)))
             if leaving.full:
                 leaving.take()
             leaving.send()
-            end.record()
-            spans.append((start, end))
         while leaving is not None and leaving.take() is not None:
             pass
         torch.cuda.synchronize()
         elapsed = time.perf_counter() - begin
+
+        busy = 0.0
+        if pool is not None and leaving is not None:
+            ahead = itertools.count(1)
+
+            def again() -> None:
+                pool.step(images, [last + next(ahead)] * streams)
+                if leaving.full:
+                    leaving.take()
+                leaving.send()
+
+            busy = median_ms(again, 10, inner=8) * (steps - 1) / 1e3 / elapsed
     finally:
         for video in videos:
             video.close()
-    busy = sum(start.elapsed_time(end) for start, end in spans[1:]) / 1e3 / elapsed
     frames_done = (steps - 1) * streams
     return FileTimes(streams=streams, frames=frames_done, frames_per_s=frames_done / elapsed, busy=busy)
 

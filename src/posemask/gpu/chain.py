@@ -11,21 +11,21 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import InputError, TimestampError
+from ..errors import InputError
 from ..media import read_image
 from ..models import blazepose, blazepose_stream, selfie
 from ..models.files import read_network
 from ..numbers.people import TrackerKind
 from ..results import Pose, Segmentation
-from .batches import DeviceBatches
+from .batches import DeviceBatches, DeviceSelfie
 from .compiler import CudaKernels, Kernels
-from .pool import SelfiePool
 
 __all__ = ["BlazePoseChain", "SelfieChain", "load_blazepose", "load_selfie", "read_picture"]
 
@@ -91,19 +91,20 @@ class BlazePoseChain:
         self, place: Kernels, detector: Any, landmarks: Any, *, segmentation: bool = False, **options: Any
     ) -> None:
         batches = DeviceBatches(place, detector, landmarks, segmentation=segmentation)
-        self._model = blazepose.BlazePose(
+        self._pictures = blazepose.BlazePose(
             detector=_not_on_the_host,
             landmarker=_not_on_the_host,
             segmentation=segmentation,
             batches=batches,
             **options,
         )
+        self._streams = replace(self._pictures, batches=batches.for_streams())
         self._on_device = _Uploads(place.device)
 
     def estimate(self, image: Picture, *, max_people: int = 1, flip_horizontal: bool = False) -> list[Pose]:
         """As `posemask.models.blazepose.estimate`."""
         picture: Any = self._on_device(image)
-        return blazepose.estimate(self._model, picture, max_people=max_people, flip_horizontal=flip_horizontal)
+        return blazepose.estimate(self._pictures, picture, max_people=max_people, flip_horizontal=flip_horizontal)
 
     def step(
         self,
@@ -117,7 +118,7 @@ class BlazePoseChain:
         """As `posemask.models.blazepose_stream.step`."""
         picture: Any = self._on_device(image)
         people = {"max_people": max_people, "flip_horizontal": flip_horizontal}
-        return blazepose_stream.step(self._model, state, picture, time, **people)  # type: ignore[arg-type]
+        return blazepose_stream.step(self._streams, state, picture, time, **people)  # type: ignore[arg-type]
 
 
 def _not_on_the_host(*_: Any, **__: Any) -> NoReturn:
@@ -125,38 +126,25 @@ def _not_on_the_host(*_: Any, **__: Any) -> NoReturn:
 
 
 class SelfieChain:
-    """Selfie Segmentation with the calls of `posemask.models.selfie`. One stream at a time, as a segmenter has it."""
+    """Selfie Segmentation with the calls of `posemask.models.selfie`."""
 
     def __init__(self, place: Kernels, spec: selfie.SelfieSpec, network: Any, *, smooth_masks: bool = False) -> None:
-        self._model = selfie.Selfie(spec=spec, network=_not_on_the_host, smooth_masks=smooth_masks)
+        self._model = selfie.Selfie(
+            spec=spec, network=_not_on_the_host, smooth_masks=smooth_masks, whole=DeviceSelfie(place, network)
+        )
         self._on_device = _Uploads(place.device)
 
-        def make(purpose: str, size_hw: tuple[int, int]) -> SelfiePool:
-            return SelfiePool(place, network, [size_hw], smooth_masks=smooth_masks and purpose == "stream")
-
-        self._pools = _Newest(make)
-
     def estimate(self, image: Picture, *, flip_horizontal: bool = False) -> list[Segmentation]:
-        """Everybody in a picture, as exactly one `Segmentation`."""
-        return self._run("picture", image, 0.0, True, flip_horizontal)
+        """As `posemask.models.selfie.estimate`."""
+        picture: Any = self._on_device(image)
+        return selfie.estimate(self._model, picture, flip_horizontal=flip_horizontal)
 
     def step(
-        self, state: float | None, image: Picture, time: float, *, flip_horizontal: bool = False
-    ) -> tuple[float, list[Segmentation]]:
-        """One frame of a stream; the state is the time of the frame before, the mask stays on the device."""
-        if state is not None and time <= state:
-            raise TimestampError(time, state)
-        return time, self._run("stream", image, time, state is None, flip_horizontal)
-
-    def _run(self, purpose: str, image: Picture, time: float, fresh: bool, flip_horizontal: bool) -> list[Segmentation]:
-        height, width = image.shape[:2]
-        pool = self._pools(purpose, (height, width))
-        if fresh:
-            pool.reset(0)
-        masks = pool.step([self._on_device(image)], [time]).masks
-        probabilities = masks[0].float().cpu().numpy()  # here the call waits
-        picture: Any = image
-        return [selfie.make_segmentation(self._model, probabilities, picture, flip_horizontal)]
+        self, state: selfie.StreamState | None, image: Picture, time: float, *, flip_horizontal: bool = False
+    ) -> tuple[selfie.StreamState, list[Segmentation]]:
+        """As `posemask.models.selfie.step`."""
+        picture: Any = self._on_device(image)
+        return selfie.step(self._model, state, picture, time, flip_horizontal=flip_horizontal)
 
 
 def load_blazepose(

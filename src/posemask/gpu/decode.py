@@ -214,6 +214,9 @@ class _Filler:
             if not self._upright:
                 frame.copy_(_turned(self._stored, self._orientation))
             return
+        if self._upright:
+            frame.copy_(surface)
+            return
         height = self._stored_hw[0]
         rows = frame.shape[0] * 2 // 3
         frame[:rows].copy_(_turned(surface[:height], self._orientation))

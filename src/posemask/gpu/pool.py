@@ -337,7 +337,8 @@ class SelfiePool:
         self._network = CudaNetwork(network, place, batch=n)
         side = self._network.input_shape[:2]
         self._crops = Cropper(place, side, n, border="replicate", scale=1 / 255, offset=0.0, from_rois=False)
-        self._crops.maps.copy_(torch.tensor([image_from_resized(size, side, half_pixel=False) for size in sizes]))
+        maps = torch.tensor([image_from_resized(size, side, half_pixel=False) for size in sizes], dtype=torch.float64)
+        self._crops.maps.copy_(maps)
         maps = torch.tensor([image_from_resized(size, side, half_pixel=True) for size in sizes], dtype=torch.float64)
         self._maps = maps.to(device)
         self._masks = MaskFilter(place, side, n, logits=False, smooth=smooth_masks, moving=False)

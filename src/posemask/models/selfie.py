@@ -67,11 +67,14 @@ class Selfie:
         spec: which published network it is.
         network: (1, h, w, 3) in [0, 1] -> (1, h, w, 1) probabilities.
         smooth_masks: blend each frame's mask with the one before.
+        whole: a picture, whatever it takes for one, -> (h, w) probabilities; takes the place of ``network`` and of all
+            that lies around it: a GPU's way.
     """
 
     spec: SelfieSpec
     network: Network
     smooth_masks: bool = False
+    whole: Callable[[Array], npt.NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +156,8 @@ def only_one_mask(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run(model: Selfie, image: Picture) -> npt.NDArray[np.float32]:
+    if model.whole is not None:
+        return model.whole(image)
     # The input is stretched without a half-pixel shift, as MediaPipe's CPU path does; resizing the usual way gives
     # masks that agree with MediaPipe's only to an IoU of 0.91 to 0.94.
     input_hw = model.spec.input_hw
