@@ -88,7 +88,7 @@ ENGINE_INLINE void mix_pixels(const ChainStage& stage, const float* in, const fl
   }
 }
 
-// Where a part of a row has fewer pixels than a tile, some before it are overwritten, too.
+// `count` pixels of a row. Where they are fewer than a tile, pixels before them that nobody wants are overwritten.
 ENGINE_NOINLINE void mix_row(const ChainStage& stage, const float* in, const float* residual, float* out, int count) {
   if (stage.project.inputs == 8 && stage.w >= 8) {
     residual ? mix_pixels<true>(stage, in, residual, out, count) : mix_pixels<false>(stage, in, residual, out, count);

@@ -63,7 +63,7 @@ struct Depthwise {
   Activation activation;
 };
 
-// The rows [top, bottom) and columns [left, right) that are wanted of a chain's plain output; the rest is left as it is.
+// The rows [top, bottom) and columns [left, right) that are wanted of a chain's plain output.
 struct Window {
   int top, bottom, left, right;
 };

@@ -64,14 +64,12 @@ def image_from_crop(roi: Array, crop_size: int) -> Array:
     cos, sin = xp.cos(roi[..., 3]), xp.sin(roi[..., 3])
     return _affine(
         xp,
-        [
-            *(step * cos, -step * sin, roi[..., 0] - half * (cos - sin)),
-            *(step * sin, step * cos, roi[..., 1] - half * (sin + cos)),
-        ],
-    )
+        step * cos, -step * sin, roi[..., 0] - half * (cos - sin),
+        step * sin, step * cos, roi[..., 1] - half * (sin + cos),
+    )  # fmt: skip
 
 
-def _affine(xp: Any, elements: list[Array]) -> Array:
+def _affine(xp: Any, *elements: Array) -> Array:
     """The (..., 2, 3) matrix of six (...,) elements, row by row; one `stack`, which costs more than the arithmetic."""
     return xp.reshape(xp.stack(elements, axis=-1), (*elements[0].shape, 2, 3))
 
@@ -108,7 +106,7 @@ def invert_affine(target_from_source: Array) -> Array:
     a, b, c = m[..., 0, 0], m[..., 0, 1], m[..., 0, 2]
     d, e, f = m[..., 1, 0], m[..., 1, 1], m[..., 1, 2]
     determinant = a * e - b * d
-    return _affine(xp, [e, -b, b * f - e * c, -d, a, d * c - a * f]) / determinant[..., None, None]
+    return _affine(xp, e, -b, b * f - e * c, -d, a, d * c - a * f) / determinant[..., None, None]
 
 
 def compose_affine(target_from_middle: Array, middle_from_source: Array) -> Array:
