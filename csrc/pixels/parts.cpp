@@ -1,8 +1,8 @@
 // Which part of the body each pixel of a person is: the maths of posemask/numbers/parts.py, to the same bits.
 //
-// A pixel asks which of some 14 bones it belongs to. Most pixels need not: over a block of pixels each bone's score lies
-// between two bounds, and a bone whose lowest score is above another's highest one wins nowhere in it. One or two bones
-// are left of most blocks, and where one is left and shows one side, there is nothing to compute at all.
+// A pixel asks which of some 14 bones it belongs to. Most pixels need not: over a block of pixels each bone's score
+// lies between two bounds, and a bone whose lowest score is above another's highest one wins nowhere in it. One or two
+// bones are left of most blocks, and where one is left and shows one side, there is nothing to compute at all.
 #include <cmath>
 
 #include "rows.h"
@@ -11,14 +11,38 @@ namespace posemask::POSEMASK_LEVEL {
 namespace {
 
 constexpr int kBlock = 16;
-constexpr float kMiddle = 0.5f * (kBlock - 1);  // of a block, and how far it reaches from there
+constexpr float kMiddle = 0.5f * (kBlock - 1);     // of a block, and how far it reaches from there
 constexpr float kOutside = 10.0f, kNearer = 0.1f;  // OUTSIDE and NEARER in numbers/parts.py
 constexpr float kSlack = 1e-3f;                    // metres; far above what rounding does to a bound
+
+// What the columns of a bone are.
+enum Column {
+    kAlongX,
+    kAlongY,
+    kAlong,
+    kAcrossX,
+    kAcrossY,
+    kAcross,
+    kLength,
+    kRadius,
+    kTaper,
+    kBefore,
+    kBehind,
+    kDepth,
+    kSlope,
+    kThickness,
+    kLooseness,
+    kSide,
+    kTurn,
+    kFront,
+    kBack
+};
+static_assert(kBack + 1 == kBoneColumns);
 
 inline float lesser(float a, float b) { return a < b ? a : b; }
 inline float greater(float a, float b) { return a < b ? b : a; }
 
-// The bones column by column, so that the compiler takes several at once; what fills them up to kMostBones is far away.
+// The bones column by column, so that the compiler takes several at once; the first one fills them up to kMostBones.
 struct Bones {
     float column[kBoneColumns][kMostBones];
 
@@ -35,24 +59,25 @@ struct Bones {
 void bound_scores(const Bones& bones, float x, float y, float* low, float* high) {
     const auto& of = bones.column;
     for (int b = 0; b < kMostBones; b++) {
-        const float place = of[0][b] * x + of[1][b] * y + of[2][b], across = of[3][b] * x + of[4][b] * y + of[5][b];
-        const float reach = (std::abs(of[0][b]) + std::abs(of[1][b])) * kMiddle,
-                    width = (std::abs(of[3][b]) + std::abs(of[4][b])) * kMiddle;
-        const float length = of[6][b], first = place - reach, last = place + reach;
+        const float place = of[kAlongX][b] * x + of[kAlongY][b] * y + of[kAlong][b];
+        const float across = of[kAcrossX][b] * x + of[kAcrossY][b] * y + of[kAcross][b];
+        const float reach = (std::abs(of[kAlongX][b]) + std::abs(of[kAlongY][b])) * kMiddle,
+                    width = (std::abs(of[kAcrossX][b]) + std::abs(of[kAcrossY][b])) * kMiddle;
+        const float length = of[kLength][b], first = place - reach, last = place + reach;
         const float t0 = lesser(greater(first, 0.0f), length), t1 = lesser(greater(last, 0.0f), length);
-        const float r0 = of[7][b] + of[8][b] * t0, r1 = of[7][b] + of[8][b] * t1;
+        const float r0 = of[kRadius][b] + of[kTaper][b] * t0, r1 = of[kRadius][b] + of[kTaper][b] * t1;
         const float thin = 1.0f / lesser(r0, r1), thick = 1.0f / greater(r0, r1);
         const float near = greater(std::abs(across) - width, 0.0f) * thick, far = (std::abs(across) + width) * thin;
-        const float before = of[9][b], behind = of[10][b];
+        const float before = of[kBefore][b], behind = of[kBehind][b];
         const float little = greater(greater(-last, 0.0f) * before, greater(first - length, 0.0f) * behind) * thick;
         const float much = greater(greater(-first, 0.0f) * before, greater(last - length, 0.0f) * behind) * thin;
         const float least = near * near + little * little, most = far * far + much * much;
-        const float h0 = of[11][b] + of[12][b] * t0, h1 = of[11][b] + of[12][b] * t1;
+        const float h0 = of[kDepth][b] + of[kSlope][b] * t0, h1 = of[kDepth][b] + of[kSlope][b] * t1;
         const float front = lesser(h0, h1), back = greater(h0, h1);
-        const float gap0 = (std::sqrt(least) - 1.0f) * lesser(r0, r1) * of[14][b] + kNearer * front;
-        const float gap1 = greater(std::sqrt(most) - 1.0f, 0.0f) * greater(r0, r1) * of[14][b] + kNearer * back;
+        const float gap0 = (std::sqrt(least) - 1.0f) * lesser(r0, r1) * of[kLooseness][b] + kNearer * front;
+        const float gap1 = greater(std::sqrt(most) - 1.0f, 0.0f) * greater(r0, r1) * of[kLooseness][b] + kNearer * back;
         const float bulge0 = std::sqrt(greater(1.0f - least, 0.0f)), bulge1 = std::sqrt(greater(1.0f - most, 0.0f));
-        const float inside0 = front - of[13][b] * bulge0, inside1 = back - of[13][b] * bulge1;
+        const float inside0 = front - of[kThickness][b] * bulge0, inside1 = back - of[kThickness][b] * bulge1;
         const float outside0 = kOutside + gap0, outside1 = kOutside + gap1;
         low[b] = least >= 1.0f ? outside0 : lesser(inside0, kOutside + kNearer * front);
         high[b] = most < 1.0f ? inside1 : greater(back, outside1);
@@ -74,16 +99,18 @@ void label_run(const Bones& bones, const int* choice, int count, float x, float 
         const bool is_first = c == 0;
         for (int i = 0; i < kBlock; i++) {
             const float px = x + static_cast<float>(i);
-            const float place = of[0] * px + of[1] * y + of[2], metres = of[3] * px + of[4] * y + of[5];
-            const float along = lesser(greater(place, 0.0f), of[6]), radius = of[7] + of[8] * along;
-            const float over = place - along, beyond = over * (over < 0 ? of[9] : of[10]) / radius;
+            const float place = of[kAlongX] * px + of[kAlongY] * y + of[kAlong];
+            const float metres = of[kAcrossX] * px + of[kAcrossY] * y + of[kAcross];
+            const float along = lesser(greater(place, 0.0f), of[kLength]), radius = of[kRadius] + of[kTaper] * along;
+            const float over = place - along, beyond = over * (over < 0 ? of[kBefore] : of[kBehind]) / radius;
             const float across = metres / radius, distance2 = across * across + beyond * beyond;
             const bool inside = distance2 < 1.0f;
-            const float root = std::sqrt(inside ? 1.0f - distance2 : distance2), middle = of[11] + of[12] * along;
-            const float surface = middle - of[13] * root;
-            const float gap = (root - 1.0f) * radius * of[14] + kNearer * middle;
+            const float root = std::sqrt(inside ? 1.0f - distance2 : distance2);
+            const float middle = of[kDepth] + of[kSlope] * along;
+            const float surface = middle - of[kThickness] * root;
+            const float gap = (root - 1.0f) * radius * of[kLooseness] + kNearer * middle;
             const float score = inside ? surface : kOutside + gap;
-            const float v = clamp(across, -1.0f, 1.0f), shown = of[15] * v > of[16] ? of[17] : of[18];
+            const float v = clamp(across, -1.0f, 1.0f), shown = of[kSide] * v > of[kTurn] ? of[kFront] : of[kBack];
             const bool better = is_first || score < best[i];
             best[i] = better ? score : best[i];
             part[i] = better ? shown : part[i];
@@ -114,18 +141,20 @@ int choose(const Bones& bones, int count, float x, float y, int* choice) {
 // The one part that a bone shows all over a block, or -1.
 int one_part(const Bones& bones, int bone, float x, float y) {
     const auto of = [&](int i) { return bones.column[i][bone]; };
-    if (of(17) == of(18)) {
-        return static_cast<int>(of(17));
+    if (of(kFront) == of(kBack)) {
+        return static_cast<int>(of(kFront));
     }
-    const float place = of(0) * x + of(1) * y + of(2), reach = (std::abs(of(0)) + std::abs(of(1))) * kMiddle;
-    const float r0 = of(7) + of(8) * clamp(place - reach, 0.0f, of(6)),
-                r1 = of(7) + of(8) * clamp(place + reach, 0.0f, of(6));
+    const float place = of(kAlongX) * x + of(kAlongY) * y + of(kAlong);
+    const float reach = (std::abs(of(kAlongX)) + std::abs(of(kAlongY))) * kMiddle;
+    const float r0 = of(kRadius) + of(kTaper) * clamp(place - reach, 0.0f, of(kLength)),
+                r1 = of(kRadius) + of(kTaper) * clamp(place + reach, 0.0f, of(kLength));
     const float thin = 1.0f / lesser(r0, r1), thick = 1.0f / greater(r0, r1);
-    const float metres = of(15) * (of(3) * x + of(4) * y + of(5)), width = (std::abs(of(3)) + std::abs(of(4))) * kMiddle;
+    const float metres = of(kSide) * (of(kAcrossX) * x + of(kAcrossY) * y + of(kAcross));
+    const float width = (std::abs(of(kAcrossX)) + std::abs(of(kAcrossY))) * kMiddle;
     const float left = metres - width, right = metres + width;
     const float v0 = clamp(left * (left < 0 ? thin : thick), -1.0f, 1.0f) - kSlack,
                 v1 = clamp(right * (right < 0 ? thick : thin), -1.0f, 1.0f) + kSlack;
-    return v0 > of(16) ? static_cast<int>(of(17)) : v1 <= of(16) ? static_cast<int>(of(18)) : -1;
+    return v0 > of(kTurn) ? static_cast<int>(of(kFront)) : v1 <= of(kTurn) ? static_cast<int>(of(kBack)) : -1;
 }
 
 // A row of a block: kBlock bytes, or fewer at the picture's right side.

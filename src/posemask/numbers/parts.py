@@ -354,13 +354,14 @@ def label_points(points: Array, bones: Array) -> Array:
     """
     xp = array_namespace(points)
     at = _places(points, bones)
-    middle = bones[:, 11:12] + bones[:, 12:13] * at.along
-    surface = middle - bones[:, 13:14] * xp.sqrt(xp.clip(1 - at.distance2, 0.0, None))
-    gap = (xp.sqrt(at.distance2) - 1) * at.radius * bones[:, 14:15] + NEARER * middle
+    depth, slope, thickness, looseness = (bones[:, i : i + 1] for i in range(11, 15))
+    middle = depth + slope * at.along
+    surface = middle - thickness * xp.sqrt(xp.clip(1 - at.distance2, 0.0, None))
+    gap = (xp.sqrt(at.distance2) - 1) * at.radius * looseness + NEARER * middle
     owner = xp.argmin(xp.where(at.distance2 < 1, surface, OUTSIDE + gap), axis=0)
-    own = bones[owner]
     v = xp.clip(xp.take_along_axis(at.across, owner[None], axis=0)[0], -1.0, 1.0)
-    return xp.astype(xp.where(own[:, 15] * v > own[:, 16], own[:, 17], own[:, 18]), xp.uint8)
+    side, turn, front, back = (bones[:, i][owner] for i in range(15, 19))
+    return xp.astype(xp.where(side * v > turn, front, back), xp.uint8)
 
 
 def part_areas(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
@@ -416,11 +417,12 @@ class _Places:
 def _places(points: Array, bones: Array) -> _Places:
     xp = array_namespace(points)
     x, y = points[:, 0], points[:, 1]
+    length, radius, taper, before, behind = (bones[:, i : i + 1] for i in range(6, 11))
     place = bones[:, 0:1] * x + bones[:, 1:2] * y + bones[:, 2:3]
     across = bones[:, 3:4] * x + bones[:, 4:5] * y + bones[:, 5:6]
-    along = xp.minimum(xp.maximum(place, xp.zeros_like(place)), bones[:, 6:7])
-    radius = bones[:, 7:8] + bones[:, 8:9] * along
+    along = xp.minimum(xp.maximum(place, xp.zeros_like(place)), length)
+    radius = radius + taper * along
     beyond = place - along
-    beyond = beyond * xp.where(beyond < 0, bones[:, 9:10], bones[:, 10:11]) / radius
+    beyond = beyond * xp.where(beyond < 0, before, behind) / radius
     across = across / radius
     return _Places(along=along, across=across, radius=radius, distance2=across * across + beyond * beyond)
