@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
+from ..numbers.geometry import letterbox_roi
 from ..numbers.people import box_similarity
 from .blazepose import BlazePose, Floats, Picture, detect, look, observe_landmarks, squares
 from .search import search_views, verify
@@ -21,21 +23,22 @@ def newcomers(
     model: BlazePose, image: Picture, followed: Floats, max_people: int, views_seen: int
 ) -> tuple[Floats, int]:
     """Regions of people who are not followed yet, and how many views of the rolling search have been seen now."""
-    found = detect(model, image, max_people)
-    if len(followed):
-        found = found[box_similarity(squares(found), squares(followed)).max(axis=1) <= SAME_REGION]
     if model.search == "fast":
-        return found, views_seen
+        rois = detect(model, image, max_people)
+        return rois[_new(rois, followed)], views_seen
+    whole = np.array([letterbox_roi((image.shape[0], image.shape[1]))])
     views = search_views((image.shape[0], image.shape[1]))
-    if not len(views):
-        return found, views_seen
-    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)]
-    seen_by, run = partial(look, model, image), partial(observe_landmarks, model, image)
-    candidates = seen_by(due, model.min_detection_score)
-    known = np.concatenate([followed, found])
-    if len(known):
-        candidates = candidates[
-            np.nonzero(box_similarity(squares(candidates.rois), squares(known)).max(axis=1) <= SAME_REGION)[0]
-        ]
-    best = np.argsort(-candidates.scores, kind="stable")[:ROLLING_CANDIDATES]
-    return np.concatenate([found, verify(seen_by, run, candidates[best], known)]), views_seen + ROLLING_VIEWS
+    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)] if len(views) else views
+    found = look(model, image, np.concatenate([whole, due]), model.min_detection_score)
+    found = found[np.flatnonzero(_new(found.rois, followed))]
+    candidates = found.rois[np.argsort(-found.scores, kind="stable")[:ROLLING_CANDIDATES]]
+    people = verify(partial(observe_landmarks, model, image), candidates, followed, found)
+    return people, views_seen + ROLLING_VIEWS
+
+
+def _new(rois: Floats, followed: Floats) -> npt.NDArray[np.bool_]:
+    """(N,): which regions (N, 4) show nobody who is followed."""
+    if not len(followed):
+        return np.ones(len(rois), bool)
+    new: npt.NDArray[np.bool_] = box_similarity(squares(rois), squares(followed)).max(axis=1) <= SAME_REGION
+    return new

@@ -1,15 +1,19 @@
-"""Finding all people of a picture: the detector over overlapping views of it, and a second look at whom it found.
+"""Finding all people of a picture: the detector over overlapping views of it, and the landmark network to judge.
 
 BlazePose's detector sees a picture at 224 x 224 pixels and was made for one person near the camera: of several, small
 or half hidden people in a whole picture it misses many. In views of parts of the picture it finds them, and invents
-others: clouds, cats and cups have faces. So each candidate must pass:
+others: clouds, cats and cups have faces. The landmark network, too, says of many of these that a person is there. But
+its heat maps stay flat (`posemask.numbers.landmarks.heatmap_clarity`). So whoever the detector names is only a
+candidate, and the landmark network
 
-1. *Presence*: the landmark network, run on the candidate's region and once more on the region that it gives itself,
-   says that there is a person, and gives nearly the same keypoints both times.
-2. *Agreement*: what the detector invents in one view it seldom invents in another. So either the detector, shown the
-   candidate in the middle of views of several sizes, finds the same person again with a high score (the second look),
-   or it had found the person in several views at once, and from each the landmark network gives the same pose.
-3. *Distinctness*: nobody before has the same face or the same keypoints.
+1. *settles*: it looks at regions of several sizes around the candidate, and from the clearest twice at the region that
+   follows from what it saw;
+2. *judges*: there it must see a person, and clearly. The evidence is that clarity and, for a little, the best score
+   that the detector gave to this person in any view;
+3. *compares*: nobody before has the same face or the same keypoints, and who lies within somebody else (often a hand
+   or a shirt that was taken for a body) needs more evidence.
+
+People come in groups: where one is sure to be, others are believed on a little less evidence.
 
 This module knows pictures and networks only as two functions, `Look` and `Observe`.
 """
@@ -17,13 +21,12 @@ This module knows pictures and networks only as two functions, `Look` and `Obser
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from ..numbers.boxes import box_iou
 from ..numbers.tracking import Landmarks, next_roi
 
 __all__ = ["Candidates", "Look", "Observe", "find_people", "search_views", "verify"]
@@ -35,22 +38,26 @@ LEVELS = (0.7, 0.5, 0.35, 0.25)
 STRIDE = 0.5
 SMALLEST_VIEW = 96  # pixels; smaller views show nothing that the detector could use
 
-CANDIDATE_SCORE = 0.4  # of the detector in a view
-PRESENCE = 0.5
-STEADINESS = 0.3  # of keypoints between the two runs of the landmark network, in [0, 1]
-SECOND_LOOK_VIEWS = (0.7, 1.0, 1.5, 2.2)  # sides in sides of the region
-SECOND_LOOK_SCORE = 0.6
-AGREEING_VIEWS = 5  # that need no second look; clouds and cats reach 3
-MOST_AGREEING = 10  # members of a group that are asked
+CANDIDATE_SCORE = 0.3  # of the detector in a view
+# Regions of one person: centres apart, in sizes of the smaller; logarithm of their sizes apart.
+ONE_REGION = (0.25, 0.5)  # which need not both be looked at
+ONE_PERSON = (0.25, 0.4)  # what the detector found, and where the landmark network settled
 
-ONE_REGION = (
-    0.15,
-    0.4,
-)  # regions of one person: centres apart, in sizes of the smaller; logarithm of their sizes apart
-SEEN_AGAIN = (0.25, 0.4)  # the same between a candidate and the second look
-SAME_FACE = 0.3  # intersection over union
+STARTS = (0.8, 1.25)  # sizes of the first regions, in sizes of the candidate's
+PRESENCE = 0.5
+HOPELESS = 0.32  # clarity in the best of the first regions, below which the next will not be clear either
+SCORE_WEIGHT = (
+    0.2  # of the detector's score beside clarity; together they are the evidence, docs/people.md tells of whom
+)
+SURE = 0.73
+LIKELY = 0.64  # in company of somebody who is sure
+WITHIN = 0.8  # of whoever lies within others
+INSIDE = 0.5  # share of the box around the keypoints
+
 SAME_KEYPOINTS = 0.3  # likeness in [0, 1]
 COMPARED = (0, 7, 8, 11, 12, 13, 14, 23, 24, 25, 26)  # nose, ears, shoulders, elbows, hips, knees
+FACE = slice(0, 11)
+SAME_FACE = 0.5  # centres apart, in the larger one's widths
 BODY = 2.5  # a region is so many times as large as the person's half height
 
 
@@ -116,81 +123,66 @@ def find_people(look: Look, observe: Observe, views: Floats, known: Floats) -> F
     if not len(views):
         return np.empty((0, 4))
     found = look(views, CANDIDATE_SCORE)
-    found = found[np.argsort(-found.scores, kind="stable")]
     kept: list[int] = []
-    for i in range(len(found)):
-        others = np.concatenate([known, found.rois[kept]])
-        if not _alike(found.rois[i], others, ONE_REGION).any():
+    for i in np.argsort(-found.scores, kind="stable"):
+        if not _alike(found.rois[i], np.concatenate([known, found.rois[kept]]), ONE_REGION).any():
             kept.append(i)
-    groups = [found.rois[_alike(found.rois[i], found.rois, SEEN_AGAIN)][:MOST_AGREEING] for i in kept]
-    return verify(look, observe, found[np.array(kept, np.intp)], known, groups)
+    return verify(observe, found.rois[kept], known, found)
 
 
-def verify(
-    look: Look, observe: Observe, candidates: Candidates, known: Floats, groups: Sequence[Floats] | None = None
-) -> Floats:
+def verify(observe: Observe, candidates: Floats, known: Floats, found: Candidates) -> Floats:
     """The regions of those candidates who are people, and none of the ``known`` nor of each other; the surest first.
 
     Args:
-        look, observe, known: as for `find_people`.
-        candidates: what the detector found.
-        groups: for each candidate the regions, one a view, in which it may be seen, its own among them.
+        observe, known: as for `find_people`.
+        candidates: (N, 4) regions in which somebody may be.
+        found: all that the detector found, also the same person in several views.
     """
     if not len(candidates):
         return np.empty((0, 4))
-    first = observe(candidates.rois)
-    likely = np.nonzero(first.score >= PRESENCE / 2)[0]
-    if not len(likely):
+    seen = _settle(observe, candidates)
+    evidence = _evidence(seen, found)
+    likely = [i for i in np.argsort(-evidence, kind="stable") if evidence[i] >= LIKELY]
+    if not likely:
         return np.empty((0, 4))
-    second = observe(next_roi(first.auxiliary_xy[likely]))
-    steady = np.array(
-        [
-            _likeness(a, b, roi[2], spread=0.1)
-            for a, b, roi in zip(first.xyz[likely], second.xyz, second.roi, strict=True)
-        ]
-    )
-    people = []
-    for i in np.nonzero((second.score >= PRESENCE) & (steady >= STEADINESS))[0]:
-        roi = next_roi(second.auxiliary_xy[i])
-        score, face = _second_look(look, roi)
-        if score == 0.0 and groups is not None and _views_agree(observe, second.xyz[i], groups[likely[i]]):
-            score, face = SECOND_LOOK_SCORE, candidates.faces[likely[i]]
-        if score > 0.0:
-            people.append((score + steady[i], second.xyz[i], roi, face))
-    people.sort(key=lambda person: -person[0])
-
-    before = observe(known) if people and len(known) else None
-    seen = [] if before is None else [(xyz, roi) for xyz, roi in zip(before.xyz, before.roi, strict=True)]
-    faces: list[Floats] = []
+    before = observe(known) if len(known) else None
+    if max(evidence[likely[0]], 0.0 if before is None else _evidence(before, found).max()) < SURE:
+        return np.empty((0, 4))
+    people = [] if before is None else list(zip(before.xyz, before.roi[:, 2], strict=True))
     accepted = []
-    for _, xyz, roi, face in people:
-        repeated = any(_likeness(xyz, other, min(roi[2], size[2]), spread=0.2) > SAME_KEYPOINTS for other, size in seen)
-        if repeated or any(box_iou(face, other) > SAME_FACE for other in faces) or _has_face_of(face, before):
+    for i in likely:
+        person = seen.xyz[i], seen.roi[i, 2]
+        if any(_same_person(person, other) for other in people):
             continue
-        accepted.append(roi)
-        seen.append((xyz, roi))
-        faces.append(face)
-    return np.array(accepted, np.float64).reshape(-1, 4)
+        if evidence[i] >= WITHIN or sum(_share_inside(person[0], other) for other, _ in people) <= INSIDE:
+            accepted.append(i)
+            people.append(person)
+    rois: Floats = seen.roi[accepted].reshape(-1, 4)
+    return rois
 
 
-def _second_look(look: Look, roi: Floats) -> tuple[float, Floats]:
-    """The score with which the detector finds the person of a region again, 0 if it does not, and the face's box."""
-    for factor in SECOND_LOOK_VIEWS:
-        found = look(np.array([[roi[0], roi[1], factor * roi[2], 0.0]]), SECOND_LOOK_SCORE)
-        again = np.nonzero(_alike(roi, found.rois, SEEN_AGAIN))[0]
-        if len(again):
-            best = again[np.argmax(found.scores[again])]
-            return float(found.scores[best]), found.faces[best]
-    return 0.0, np.zeros(4)
+def _evidence(landmarks: Landmarks, found: Candidates) -> Floats:
+    """(P,): how clear people are, and for a little the best score that the detector gave them."""
+    scores = [found.scores[_alike(roi, found.rois, ONE_PERSON)].max(initial=0.0) for roi in landmarks.roi]
+    evidence: Floats = landmarks.clarity + SCORE_WEIGHT * np.array(scores)
+    return evidence
 
 
-def _views_agree(observe: Observe, pose: Floats, rois: Floats) -> bool:
-    """Whether the landmark network sees the pose in enough regions that the detector found by themselves."""
-    if len(rois) < AGREEING_VIEWS:
-        return False
-    seen = observe(rois)
-    alike = [_likeness(pose, xyz, roi[2], spread=0.1) >= STEADINESS for xyz, roi in zip(seen.xyz, rois, strict=True)]
-    return bool(np.count_nonzero((seen.score >= PRESENCE) & np.array(alike)) >= AGREEING_VIEWS)
+def _settle(observe: Observe, candidates: Floats) -> Landmarks:
+    """Where the landmark network sees the candidates after a few looks, without those in whom it sees nobody."""
+    starts = candidates[:, None] * np.array([[1.0, 1.0, factor, 1.0] for factor in STARTS])
+    first = observe(starts.reshape(-1, 4))
+    clarity = first.clarity.reshape(len(candidates), len(STARTS))
+    best = np.arange(len(candidates)) * len(STARTS) + clarity.argmax(axis=1)
+    seen = _rows(first, best[clarity.max(axis=1) >= HOPELESS])
+    for _ in range(2):
+        if len(seen.score):
+            seen = observe(next_roi(seen.auxiliary_xy))
+    return _rows(seen, np.flatnonzero(seen.score >= PRESENCE))
+
+
+def _rows(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
+    return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
 def _alike(roi: Floats, others: Floats, limits: tuple[float, float]) -> npt.NDArray[np.bool_]:
@@ -201,16 +193,20 @@ def _alike(roi: Floats, others: Floats, limits: tuple[float, float]) -> npt.NDAr
     return alike
 
 
-def _likeness(a: Floats, b: Floats, roi_size: float, *, spread: float) -> float:
-    """In [0, 1]: how near the keypoints of two poses lie, in half heights of the person times ``spread``."""
-    distance = np.linalg.norm(a[COMPARED, :2] - b[COMPARED, :2], axis=1) / (roi_size / BODY * spread)
-    return float(np.exp(-(distance**2) / 2).mean())
+def _same_person(a: tuple[Floats, float], b: tuple[Floats, float]) -> bool:
+    """Whether two poses, keypoints and size of the region, have the same keypoints or the same face."""
+    (xyz, size), (other, other_size) = a, b
+    distance = np.linalg.norm(xyz[COMPARED, :2] - other[COMPARED, :2], axis=1)
+    distance /= min(size, other_size) / BODY * 0.2
+    if np.exp(-(distance**2) / 2).mean() > SAME_KEYPOINTS:
+        return True
+    faces = xyz[FACE, :2], other[FACE, :2]
+    width = max(float(np.ptp(face, axis=0).max()) for face in faces)
+    return bool(np.linalg.norm(faces[0].mean(axis=0) - faces[1].mean(axis=0)) < SAME_FACE * width)
 
 
-def _has_face_of(face: Floats, known: Landmarks | None) -> bool:
-    """Whether the head of somebody known lies in the middle of a face's box."""
-    if known is None:
-        return False
-    heads = known.xyz[:, [0, 7, 8], :2].mean(axis=1)
-    centre, width = (face[:2] + face[2:]) / 2, face[2] - face[0]
-    return bool((np.linalg.norm(heads - centre, axis=1) < 0.5 * width).any())
+def _share_inside(xyz: Floats, other: Floats) -> float:
+    """Which share of the box around somebody's keypoints lies in the box around somebody else's."""
+    (low, high), (other_low, other_high) = ((pose[:, :2].min(axis=0), pose[:, :2].max(axis=0)) for pose in (xyz, other))
+    shared = np.clip(np.minimum(high, other_high) - np.maximum(low, other_low), 0, None)
+    return float(shared.prod() / np.maximum((high - low).prod(), 1e-9))
