@@ -90,7 +90,8 @@ class PoseDetector(_Stream):
         """The people in a picture or in the next frame of a stream.
 
         Args:
-            image: path, bytes, PIL picture, numpy array (H, W, 3 | 4) or (H, W), torch tensor, or `Frame`.
+            image: path, bytes, PIL picture, numpy array (H, W, 3 | 4) or (H, W), torch tensor, or `Frame`. With
+                ``device="cuda"`` a (H, W, 3) uint8 tensor on a CUDA device is taken where it lies.
                 None forgets the stream, as ``reset()`` does, and gives an empty list.
             max_poses: how many people to look for at most.
             flip_horizontal: give the results in the mirrored picture (x becomes width - 1 - x); left and right stay

@@ -12,7 +12,7 @@ import torch
 
 from posemask.errors import ImageError, InputError, RuntimeUnavailableError, TimestampError
 from posemask.gpu.compiler import CudaKernels
-from posemask.gpu.feed import Arrivals, Feed
+from posemask.gpu.feed import Arrivals, Departures, Download, Feed
 from posemask.gpu.pictures import Effect
 from posemask.gpu.pool import PosePool, SelfiePool
 from posemask.networks.graph import Graph
@@ -132,6 +132,34 @@ def test_feeds_and_arrivals_on_a_cpu() -> None:
     feed.set([5.0])
     arrivals.request()
     assert arrivals.newest().tolist() == [5, 2, 0, 0]  # type: ignore[union-attr]
+    flags = torch.tensor([1, 0, 1, 1])
+    values, first = Download(feed.tensor, flags).first(2)
+    assert (values.tolist(), first.tolist()) == ([5, 2], [1, 0])
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_departures_leave_in_order(device: str) -> None:
+    source = torch.zeros(3, device=device)
+    leaving = Departures(source, depth=2)
+    assert leaving.take() is None
+    for value in (1.0, 2.0):
+        source.fill_(value)
+        leaving.send()
+    assert leaving.full
+    seen = [leaving.take()[0].tolist()]  # type: ignore[index]
+    source.fill_(3.0)
+    leaving.send()
+    seen += [leaving.take()[0].tolist() for _ in range(2)]  # type: ignore[index]
+    assert seen == [[1.0] * 3, [2.0] * 3, [3.0] * 3]
+    assert leaving.take() is None
+
+
+def test_pictures_of_the_host_are_read_as_everywhere() -> None:
+    from posemask.gpu.chain import read_picture
+
+    tensor = torch.arange(36, dtype=torch.uint8).reshape(3, 4, 3)
+    assert isinstance(read_picture(tensor), np.ndarray)
+    np.testing.assert_array_equal(read_picture(tensor, bgr=True), tensor.numpy()[..., ::-1])
 
 
 @pytest.mark.gpu

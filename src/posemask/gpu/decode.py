@@ -32,7 +32,7 @@ from .pictures import Format, ToRgb, plane_shape
 __all__ = ["DeviceVideo", "read_video"]
 
 AHEAD = 8  # frames that are decoded before they are asked for
-MOST_DAMAGED = 100  # packets in a row that the decoder may refuse
+MOST_DAMAGED = 100  # packets that the decoder may refuse before the first frame
 NO_TIME = -(1 << 62)  # what goes through the decoder where a packet has no time
 
 
