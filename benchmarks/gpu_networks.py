@@ -1,10 +1,10 @@
 """Networks alone on a GPU: frames per second, latency, error against float32, and each step against its floor.
 
     POSEMASK_WEIGHTS=weights python benchmarks/gpu_networks.py [--networks NAME ...] [--batches 1 64 512]
-        [--profile BATCH ...] [--steps] [--pictures FILE] [--json FILE]
+        [--precise] [--profile BATCH ...] [--steps] [--pictures FILE] [--json FILE]
 
-Times are medians of CUDA events around replays of a captured graph, random inputs in half precision. `floor` is the
-time to read every step's inputs and write its output once at the measured copy rate; `share` = floor / measured.
+Times are medians of CUDA events around replays of a captured graph, random inputs. `floor` is the time to read every
+step's inputs and write its output once at the measured copy rate; `share` = floor / measured.
 """
 
 from __future__ import annotations
@@ -49,26 +49,32 @@ def product_rate() -> float:
     return float(2 * 8192**3 / (median_ms(lambda: a @ b, 10) / 1e3))
 
 
-def step_bytes(plan: Plan, index: int) -> int:
+def step_bytes(plan: Plan, index: int, *, precise: bool = False) -> int:
     """Bytes that a step reads and writes for one picture, weights aside."""
     step = plan.steps[index]
-    channels = {plan.input: 4}
+    channels = {plan.input: 3 if precise else 4}
     sizes = [
         int(np.prod(plan.shapes[n][:2])) * channels.get(n, plan.shapes[n][-1])
         if n in channels
         else int(np.prod(plan.shapes[n]))
         for n in inputs_of(step)
     ]
-    return 2 * (sum(sizes) + int(np.prod(plan.shapes[step.output])))
+    return (4 if precise else 2) * (sum(sizes) + int(np.prod(plan.shapes[step.output])))
+
+
+def as_input(network: CudaNetwork, pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (N, H, W, 3) float32 as the network takes them."""
+    if network.input_shape[2] == 4:
+        pictures = torch.cat([pictures, torch.zeros_like(pictures[..., :1])], -1)
+    return pictures.to(network.input_dtype).contiguous()
 
 
 def errors(network: CudaNetwork, pictures: torch.Tensor) -> list[str]:
     """Of each output: largest and mean difference from float32, and for maps the IoU of the positive pixels."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     exact = reference.run(network.plan, pictures)
-    padded = torch.cat([pictures, torch.zeros_like(pictures[..., :1])], -1).half().contiguous()
     lines = []
-    for a, b in zip(network(padded), exact, strict=True):
+    for a, b in zip(network(as_input(network, pictures)), exact, strict=True):
         difference = (a.float() - b).abs()
         line = f"{tuple(b.shape[1:])} max {difference.max():.4g} mean {difference.mean():.4g} of {b.abs().max():.4g}"
         if b.ndim == 4:
@@ -86,7 +92,7 @@ def errors(network: CudaNetwork, pictures: torch.Tensor) -> list[str]:
 
 def profile(network: CudaNetwork, batch: int) -> None:
     """Each kernel's own time on the device at a batch, longest first."""
-    image = torch.rand((batch, *network.input_shape), device="cuda").half()
+    image = torch.rand((batch, *network.input_shape), device="cuda").to(network.input_dtype)
     with torch.inference_mode():
         for _ in range(3):
             network(image)
@@ -115,6 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="*", default=NETWORKS)
     parser.add_argument("--batches", nargs="*", type=int, default=(1, 64, 512))
+    parser.add_argument("--precise", action="store_true", help="with the errors of float32")
     parser.add_argument("--steps", action="store_true", help="time each step at the largest batch")
     parser.add_argument(
         "--pictures", type=Path, help=".npz with one uint8 (N, H, W, 3) array a network, for the errors"
@@ -132,7 +139,7 @@ def main() -> None:
     pictures = np.load(options.pictures) if options.pictures else {}
     for name in options.networks:
         begin = time.perf_counter()
-        network = load(read_tflite(folder / f"{name}.tflite"))
+        network = load(read_tflite(folder / f"{name}.tflite"), precise=options.precise)
         torch.cuda.synchronize()
         ready = time.perf_counter() - begin
         shape = network.input_shape
@@ -144,13 +151,14 @@ def main() -> None:
         print(f"\n{name}: ready after {ready:.2f} s, {len(network.plan.steps)} steps")
         for line in errors(network, given):
             print("   ", line)
-        floor = sum(step_bytes(network.plan, i) for i in range(len(network.plan.steps))) / rate
+        steps_bytes = (step_bytes(network.plan, i, precise=options.precise) for i in range(len(network.plan.steps)))
+        floor = sum(steps_bytes) / rate
         row: dict[str, Any] = {"ready_s": ready, "bytes": floor * rate}
         graph = read_tflite(folder / f"{name}.tflite")
         for batch in options.batches:
-            tuned = load(graph, batch=batch)
+            tuned = load(graph, batch=batch, precise=options.precise)
             replay = tuned.capture(batch)
-            replay.input.copy_(torch.rand(replay.input.shape, device="cuda").half())
+            replay.input.copy_(torch.rand(replay.input.shape, device="cuda"))
             ms, waited = median_ms(replay.replay, 30), synchronised_ms(replay.replay)
             row[str(batch)] = {"ms": ms, "synchronised_ms": waited}
             share = floor * batch / ms * 1e3
@@ -163,13 +171,13 @@ def main() -> None:
             del replay
         results[name] = row
         if options.steps:
-            steps(network, max(options.batches), rate)
+            steps(load(graph, batch=max(options.batches), precise=options.precise), max(options.batches), rate)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 
 
 def steps(network: CudaNetwork, batch: int, rate: float) -> None:
-    image = torch.rand((batch, *network.input_shape), device="cuda").half()
+    image = torch.rand((batch, *network.input_shape), device="cuda").to(network.input_dtype)
     values = {network.plan.input: image}
     rows, shapes = [], network.plan.shapes
     with torch.inference_mode():
@@ -177,7 +185,7 @@ def steps(network: CudaNetwork, batch: int, rate: float) -> None:
             values[output] = run(values)
             ms = median_ms(lambda run=run: run(values), 5, 4)
             step = network.plan.steps[i]
-            floor = step_bytes(network.plan, i) * batch / rate * 1e3
+            floor = step_bytes(network.plan, i, precise=network.input_dtype == torch.float32) * batch / rate * 1e3
             source = getattr(step, "input", "")
             rows.append(
                 (

@@ -1,6 +1,7 @@
 """How good the choice of tiles is: every block of a network with several tilings, timed, against the model's first.
 
-POSEMASK_WEIGHTS=weights python benchmarks/gpu_tilings.py --network pose_detection --batch 512 [--candidates 12]
+POSEMASK_WEIGHTS=weights python benchmarks/gpu_tilings.py --network pose_detection --batch 512 [--precise]
+    [--candidates 12] [--write measured.json]
 """
 
 from __future__ import annotations
@@ -23,13 +24,20 @@ from posemask.networks.read_tflite import read_tflite
 
 
 def candidates(shape: tiling.BlockShape, batch: int, count: int) -> Iterator[tiling.Tiling]:
-    """The best by estimate, but no two that differ only in what hardly matters."""
-    seen = set()
-    for one in sorted(tiling.tilings(shape, batch=batch, clusters=True), key=lambda t: t.cycles):
-        key = (one.th, one.tw, one.frames, one.chunk, one.split, one.warps)
-        if key not in seen and len(seen) < count:
-            seen.add(key)
-            yield one
+    """What is chosen now, then the best by estimate, of the best also with other strips."""
+    chosen = tiling.best_tiling(shape, batch=batch, clusters=True)
+    assert chosen is not None
+    yield chosen
+    seen = {tuple(tiling.as_row(chosen))}
+    ranked = sorted(tiling.tilings(shape, batch=batch, clusters=True), key=lambda t: t.cycles)
+    for place, one in enumerate([chosen, *ranked]):
+        strips = [r for r in tiling.STRIPS if one.th % r == 0] if place <= count // 4 else [one.strip]
+        for strip in strips:
+            row = [*tiling.as_row(one)[:-1], strip]
+            other = tiling.tiling_of(shape, row, batch)
+            if other and tuple(row) not in seen and len(seen) < count:
+                seen.add(tuple(row))
+                yield other
 
 
 def main() -> None:
@@ -37,6 +45,7 @@ def main() -> None:
     parser.add_argument("--network", default="pose_detection")
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--candidates", type=int, default=12)
+    parser.add_argument("--precise", action="store_true")
     parser.add_argument("--write", type=Path, help="add what was best to this file of measured tilings")
     options = parser.parse_args()
     place, batch = CudaKernels(), options.batch
@@ -49,17 +58,19 @@ def main() -> None:
             continue
         with mock.patch.object(launches, "best_tiling") as asked:
             asked.return_value = None
-            launches.launch_of(step, fused.shapes, batch=batch)
+            launches.launch_of(step, fused.shapes, batch=batch, precise=options.precise)
         shape = asked.call_args.args[0]
         key = repr((shape, step.residual, step.depthwise.activation))
         if key not in measured:
             made, tried = [], list(candidates(shape, batch, options.candidates))
             for one in tried:
                 with mock.patch.object(launches, "best_tiling", lambda *a, one=one, **k: one):
-                    made.append(launches.launch_of(step, fused.shapes, batch=batch))
+                    made.append(launches.launch_of(step, fused.shapes, batch=batch, precise=options.precise))
             kernels = place.load([(m.name, m.constants, m.shared_bytes) for m in made if m])
             height, width, channels = fused.shapes[step.input]
             x = torch.randn((batch, height, width, 4 if channels == 3 else channels), device="cuda").half()
+            if options.precise:
+                x = x[..., :channels].float().contiguous()
             times = []
             for launch, kernel in zip(made, kernels, strict=True):
                 assert launch is not None

@@ -40,7 +40,7 @@ def need_emulator() -> None:
         pytest.skip("the kernels' emulator needs g++ on x86-64")
 
 
-def build(name: str, constants: dict[str, int], folder: Path) -> ctypes.CDLL:
+def build(name: str, constants: dict[str, int | str], folder: Path) -> ctypes.CDLL:
     """The kernel as a shared library, compiled once per set of constants."""
     sources = [KERNELS / f"{name}.cu", *sorted(KERNELS.glob("*.cuh")), HERE / "emulator.h", HERE / "emulator.cpp"]
     digest = hashlib.sha256(
@@ -104,7 +104,7 @@ class EmulatedKernels:
         self._folder = folder
         self.clusters = True
 
-    def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
+    def load(self, wanted: Sequence[tuple[str, Mapping[str, int | str], int]]) -> list[Launchable]:
         return [_Emulated(build(name, dict(constants), self._folder), shared) for name, constants, shared in wanted]
 
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define DEVICE inline
+#define __constant__ static const
 #define KERNEL(THREADS) extern "C" void
 #ifndef CLUSTER
 #define CLUSTER 1
@@ -117,6 +118,7 @@ static inline void copy16_async(void* to, const void* from, bool inside) { insid
 static inline void copies_done() {}
 template <class T> static inline T atomicAdd(T* at, T v) { T old = *at; *at += v; return old; }
 #define __expf expf
+static inline float __saturatef(float v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
 static inline float __uint_as_float(unsigned bits) { float v; memcpy(&v, &bits, 4); return v; }
 #define __float2int_rn(v) ((int)nearbyintf(v))
 #define __double2int_rn(v) ((int)nearbyint(v))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from posemask.errors import RuntimeUnavailableError
+from posemask.errors import InputError, RuntimeUnavailableError
 from posemask.gpu import reference
 from posemask.gpu.compiler import require_cuda
 from posemask.gpu.launches import launch_of
@@ -93,6 +93,28 @@ STEPS = [
 
 # With one picture thread blocks share a tile; with many they hold several.
 CASES = [(512, *step) for step in STEPS] + [(1, "pose_landmark_full", index, Block) for index in (2, 12, 19, 28)]
+PRECISE = [case for case in CASES if not case[1].startswith("selfie")]
+
+
+@pytest.mark.parametrize(("batch", "name", "index", "kind"), PRECISE)
+def test_precise_kernels_have_the_errors_of_float32(
+    graph_of: Read, kernel_folder: Path, batch: int, name: str, index: int, kind: type
+) -> None:
+    need_emulator()
+    fused = plan(graph_of(name))
+    step, frames = fused.steps[index], 2
+    torch.manual_seed(index)
+    values = {}
+    for value in inputs_of(step):
+        shape = fused.shapes[value]
+        random = torch.rand(frames, *shape) if shape[-1] == 3 else torch.randn(frames, *shape).clamp(-1, 6)
+        values[value] = random
+    launch = launch_of(step, fused.shapes, batch=batch, precise=True, float_output=True)
+    assert launch is not None
+    assert launch.float_output
+    got = emulate(launch, values, frames, kernel_folder)[..., : fused.shapes[step.output][-1]]
+    expected = reference.run_step(step, {name: value.double() for name, value in values.items()}, fused.shapes)
+    assert float((got.reshape(expected.shape) - expected).norm() / expected.norm()) < 2e-5
 
 
 @pytest.mark.parametrize(("batch", "name", "index", "kind"), CASES)
@@ -137,6 +159,21 @@ def test_a_whole_network_of_kernels(graph_of: Read, kernel_folder: Path) -> None
     padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1).half()
     (got,), (expected,) = network(padded), reference.run(network.plan, image)
     assert (got.float() - expected).abs().max() < 0.02
+    with pytest.raises(InputError, match="float16"):
+        network(image)
+
+
+def test_a_precise_network_equals_float32(graph_of: Read, kernel_folder: Path) -> None:
+    """Steps without a precise kernel (gates) run with torch's operators."""
+    need_emulator()
+    graph = graph_of("selfie_segmentation_landscape")
+    network = CudaNetwork(graph, EmulatedKernels(kernel_folder), batch=1, precise=True)
+    torch.manual_seed(4)
+    image = torch.rand(1, *network.input_shape)
+    for got, expected in zip(network(image), reference.run(network.plan, image), strict=True):
+        # Maps leave in half precision, so that what they are rounded to has their sign.
+        worst = 1e-5 if got.dtype == torch.float32 else 6e-4
+        assert float((got - expected).norm() / expected.norm()) < worst
 
 
 def test_no_silent_fall_back() -> None:
@@ -148,15 +185,19 @@ def test_no_silent_fall_back() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("precise", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str) -> None:
-    network = load(graph_of(name))
+def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str, precise: bool) -> None:
+    network = load(graph_of(name), precise=precise)
     image = pixels.resize(torch.from_numpy(person), network.input_shape[:2]).float().expand(3, -1, -1, -1) / 255
-    padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1).half().cuda()
+    padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1)[..., : network.input_shape[2]]
+    padded = padded.to(network.input_dtype).contiguous().cuda()
     expected = reference.run(network.plan, image)
     replay = network.capture(3)
     replay.input.copy_(padded)
     replay.replay()
     for a, b, c in zip(network(padded), expected, replay.outputs, strict=True):
         torch.testing.assert_close(a, c, atol=4e-3, rtol=0)  # sums of a gate's mean come in any order
-        assert float((a.cpu().float() - b).norm() / b.norm()) < 0.03
+        half = a.dtype == torch.float16
+        error = float((a.cpu().float() - b).norm() / b.norm())
+        assert error < (0.03 if not precise else 6e-4 if half else 1e-4)

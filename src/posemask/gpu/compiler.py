@@ -116,7 +116,7 @@ def _sources() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(SOURCES.iterdir()) if path.suffix in (".cu", ".cuh")}
 
 
-def compile_kernel(name: str, constants: Mapping[str, int], architecture: str) -> bytes:
+def compile_kernel(name: str, constants: Mapping[str, int | str], architecture: str) -> bytes:
     """Machine code of kernels/<name>.cu for an architecture such as "sm_90", from the cache or newly compiled.
 
     Raises `RuntimeUnavailableError` if NVRTC is missing or refuses; the message holds its log.
@@ -245,7 +245,7 @@ class Kernels(Protocol):
     def clusters(self) -> bool:
         """Whether thread blocks can read each other's shared memory."""
 
-    def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
+    def load(self, wanted: Sequence[tuple[str, Mapping[str, int | str], int]]) -> list[Launchable]:
         """Kernels by name, constants and bytes of shared memory; what is not cached is compiled now."""
 
 
@@ -263,7 +263,7 @@ class CudaKernels:
         self.device = require_cuda(device)
         self.clusters = torch.cuda.get_device_capability(self.device) >= (9, 0)
 
-    def load(self, wanted: Sequence[tuple[str, Mapping[str, int], int]]) -> list[Launchable]:
+    def load(self, wanted: Sequence[tuple[str, Mapping[str, int | str], int]]) -> list[Launchable]:
         """See `Kernels`; compiles in parallel."""
         return list(load_kernels(wanted, self.device))
 
@@ -271,7 +271,7 @@ class CudaKernels:
 _loaded: dict[tuple[Any, ...], Kernel] = {}
 
 
-def load_kernel(name: str, constants: Mapping[str, int], shared_bytes: int, device: torch.device) -> Kernel:
+def load_kernel(name: str, constants: Mapping[str, int | str], shared_bytes: int, device: torch.device) -> Kernel:
     """The kernel of a device for a set of constants; loaded once in a process."""
     key = (name, tuple(sorted(constants.items())), shared_bytes, device.index)
     if key not in _loaded:
@@ -283,7 +283,7 @@ def load_kernel(name: str, constants: Mapping[str, int], shared_bytes: int, devi
     return _loaded[key]
 
 
-def load_kernels(wanted: Sequence[tuple[str, Mapping[str, int], int]], device: torch.device) -> list[Kernel]:
+def load_kernels(wanted: Sequence[tuple[str, Mapping[str, int | str], int]], device: torch.device) -> list[Kernel]:
     """Several kernels; what is not cached is compiled in parallel."""
     major, minor = torch.cuda.get_device_capability(device)
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:

@@ -40,7 +40,7 @@ class Launch:
     """
 
     name: str
-    constants: Mapping[str, int]
+    constants: Mapping[str, int | str]
     threads: int
     shared_bytes: int
     blocks: Callable[[int], tuple[int, int, int]]
@@ -72,33 +72,39 @@ def launch_of(
     clusters: bool = True,
     float_output: bool = False,
     float_input: bool = False,
+    precise: bool = False,
 ) -> Launch | None:
     """The launch of a step; None where no kernel fits it.
 
     It runs any number of frames and is tuned for `batch`; `clusters` says whether thread blocks may share work.
     `float_input` says that the step's input is float32 (only a `Pointwise` may get one). With `float_output` the
-    results are float32 where the kernel can (`Launch.float_output` says whether it does). The output may have more
-    channels than the step's, up to a multiple of 8: the rest is zero.
+    results are float32 where the kernel can (`Launch.float_output` says whether it does). With `precise` every input
+    is float32, and so is every result but that of a `Pointwise` or `Refine` without `float_output`. The output may have
+    more channels than the step's, up to a multiple of 8: the rest is zero.
     """
     match step:
-        case Block():
-            return _block(step, shapes, float_output, batch, clusters)
-        case Pointwise():
-            return _pointwise(step, shapes, float_output, float_input, batch)
-        case Stem():
+        case Block() if not precise or _is_simple(step):
+            return _block(step, shapes, float_output, batch, clusters, precise)
+        case Pointwise() if not precise or not (step.gate or step.residual):
+            return _pointwise(step, shapes, float_output, float_input or precise, batch)
+        case Stem() if not precise:
             return _stem(step, shapes)
-        case Squeeze():
+        case Squeeze() if not precise:
             return _squeeze(step, shapes)
         case Tower():
-            return _tower(step, shapes)
+            return _tower(step, shapes, precise)
         case Refine():
-            return _refine(step, shapes, batch)
+            return _refine(step, shapes, batch, float_output, precise)
         case Upsample():
-            return _upsample(step, shapes)
+            return _upsample(step, shapes, precise)
         case Plain(op="depth_to_space") if shapes[step.output][2] % 8 == 0:
-            return _spread(step, shapes)
+            return _spread(step, shapes, precise)
         case _:
             return None
+
+
+def _is_simple(block: Block) -> bool:
+    return block.gate is None and not block.shuffle and block.residual != "expanded"
 
 
 def _half(array: Array) -> Array:
@@ -120,7 +126,7 @@ def _bias(bias: Array, column_order: Array) -> Array:
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
 
-def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters: bool) -> Launch | None:
+def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters: bool, precise: bool) -> Launch | None:
     depthwise, project = step.depthwise, step.project
     oh, ow, _ = shapes[step.output]
     if step.shuffle:
@@ -132,9 +138,8 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
         h, w = -(-ih // 2), -(-iw // 2)
     cout_real = project.weights.shape[1] if project else channels
     cout = 8 if step.shuffle else up(cout_real, 8)
-    float_output = (
-        float_output and project is not None and not step.residual and not step.shuffle and step.activation == "none"
-    )
+    plain = project is not None and not step.residual and not step.shuffle and step.activation == "none"
+    float_output = precise or (float_output and plain)
     c = {
         "STEM": int(step.stem is not None),
         "EXPAND": int(step.expand is not None),
@@ -147,6 +152,7 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
         "CE": channels,
         "COUT": cout,
         "OUT_FLOAT": int(float_output),
+        "PRECISE": int(precise),
         "H": h,
         "W": w,
         "OH": oh,
@@ -180,6 +186,7 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
         expand=bool(step.expand),
         project=bool(project),
         gate=bool(step.gate),
+        precise=precise,
     )
     best = best_tiling(shape, batch=batch, clusters=clusters)
     if best is None:
@@ -218,8 +225,14 @@ def _block(step: Block, shapes: Shapes, float_output: bool, batch: int, clusters
         )
     taps = np.zeros((kernel * kernel, ce), np.float32)
     taps[:, :channels] = depthwise.weights.reshape(-1, channels)
-    w_depthwise = _half(taps.reshape(-1, ce // best.chunk, best.chunk).transpose(1, 0, 2))
-    b_depthwise = _half(_float(depthwise.bias, ce))
+    taps, b_depthwise = taps.reshape(-1, ce // best.chunk, best.chunk).transpose(1, 0, 2), _float(depthwise.bias, ce)
+    w_depthwise = np.ascontiguousarray(taps)
+    if precise and depthwise.activation == "relu6":  # see kernels/block.cu
+        b_depthwise /= 6
+        if c["ACT_EXPAND"] != _ACTIVATION["relu6"]:
+            w_depthwise /= 6
+    if not precise:
+        w_depthwise, b_depthwise = _half(w_depthwise), _half(b_depthwise)
     w_project = b_project = None
     if project:
         columns_all = c["COUT"] // 8 // best.warps_n
@@ -378,18 +391,22 @@ def _squeeze(step: Squeeze, shapes: Shapes) -> Launch:
     )
 
 
-def _refine(step: Refine, shapes: Shapes, batch: int) -> Launch:
+def _refine(step: Refine, shapes: Shapes, batch: int, float_output: bool, precise: bool) -> Launch:
     h, w, _ = shapes[step.output]
+    clips = {step.blocks[0].depthwise.activation, step.blocks[0].activation}
+    scale = 6 if clips == {"relu6"} else 1
     words = []
     for block in step.blocks:
         assert block.project is not None
-        parts = (block.depthwise.weights, block.depthwise.bias, block.project.weights, block.project.bias)
+        depthwise, project = block.depthwise, block.project
+        parts = (depthwise.weights, depthwise.bias / scale, project.weights, project.bias / scale)
         words += [part.reshape(-1, 8) for part in parts]
     if step.last:  # the bias enters once, as the first of 8 partial sums
-        words += [step.last[0].reshape(-1, 8), np.pad(step.last[1], (0, 7))[None]]
+        words += [step.last[0].reshape(-1, 8) * scale, np.pad(step.last[1], (0, 7))[None]]
     halo = 3 if step.last else 2
     side = 32 if batch * (h // 32) * (w // 32) >= PROCESSORS else 16
-    constants = {
+    threads = (352 if step.last else 320) if side == 32 else 128  # one round of strips a step, or nearly
+    constants: dict[str, int | str] = {
         "H": h,
         "W": w,
         "SKIP": int(bool(step.skip)),
@@ -397,29 +414,35 @@ def _refine(step: Refine, shapes: Shapes, batch: int) -> Launch:
         "ACT_DEPTHWISE": _ACTIVATION[step.blocks[0].depthwise.activation],
         "ACT_OUT": _ACTIVATION[step.blocks[0].activation],
         "TILE": side,
+        "TALL": 4,
+        "THREADS": threads,
+        "SCALE": scale,
+        "X_FLOAT": int(precise),
+        "OUT_FLOAT": int(float_output),
+        "GIVEN": ",".join(f"{float(value).hex()}f" for value in np.concatenate(words).ravel()),
         "MIN_BLOCKS": 2,
     }
     return Launch(
         "refine",
         constants,
-        256,
-        4 * 16 * (side + 2 * halo) ** 2 + 16 * 2 * (2 * 19 + 10),
+        threads,
+        4 * 16 * (side + 2 * halo) ** 2,
         lambda frames: (-(-h // side) * -(-w // side), frames, 1),
         (
             Value(step.input),
             Value(step.skip) if step.skip else None,
-            _float(np.concatenate(words)),
             Value(step.output),
         ),
         step.output,
         shapes[step.output],
+        float_output,
     )
 
 
 _TOWER_WARPS = 12
 
 
-def _tower(step: Tower, shapes: Shapes) -> Launch:
+def _tower(step: Tower, shapes: Shapes, precise: bool) -> Launch:
     h, w, c = shapes[step.input]
     taps, dense, bias = [], [], []
     for layer in step.layers:
@@ -436,6 +459,7 @@ def _tower(step: Tower, shapes: Shapes) -> Launch:
         "LAYERS": len(step.layers),
         "STRIDED": sum(1 << i for i in strided),
         "WARPS": _TOWER_WARPS,
+        "X_FLOAT": int(precise),
     }
     after_first = h * w // (4 if 0 in strided else 1)
     return Launch(
@@ -457,22 +481,25 @@ def _tower(step: Tower, shapes: Shapes) -> Launch:
     )
 
 
-def _spread(step: Plain, shapes: Shapes) -> Launch:
+def _spread(step: Plain, shapes: Shapes, precise: bool) -> Launch:
     h, w, c = shapes[step.output]
+    vectors = c // (4 if precise else 8)
     return Launch(
         "spread",
-        {"H": h, "W": w, "C": c, "BLOCK": step.attributes["block"]},
+        {"H": h, "W": w, "VECTORS": vectors, "BLOCK": step.attributes["block"]},
         256,
         0,
-        lambda frames: (-(-frames * h * w * (c // 8) // 256), 1, 1),
+        lambda frames: (-(-frames * h * w * vectors // 256), 1, 1),
         (Value(step.inputs[0]), Value(step.output), Count()),
         step.output,
         shapes[step.output],
+        precise,
     )
 
 
-def _upsample(step: Upsample, shapes: Shapes) -> Launch:
+def _upsample(step: Upsample, shapes: Shapes, precise: bool) -> Launch:
     h, w, c = shapes[step.output]
+    vectors = c // (4 if precise else 8)
     constants = {
         "H": h,
         "W": w,
@@ -480,13 +507,14 @@ def _upsample(step: Upsample, shapes: Shapes) -> Launch:
         "SKIP": int(bool(step.skip)),
         "GATE": int(bool(step.gate)),
         "ACT": _ACTIVATION[step.activation],
+        "PRECISE": int(precise),
     }
     return Launch(
         "upsample",
         constants,
         256,
         0,
-        lambda frames: (-(-frames * h * w * (c // 8) // 256), 1, 1),
+        lambda frames: (-(-frames * h * w * vectors // 256), 1, 1),
         (
             Value(step.input),
             Value(step.skip) if step.skip else None,
@@ -496,4 +524,5 @@ def _upsample(step: Upsample, shapes: Shapes) -> Launch:
         ),
         step.output,
         shapes[step.output],
+        precise,
     )

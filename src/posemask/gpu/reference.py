@@ -97,17 +97,17 @@ def constant(array: Any, like: torch.Tensor) -> torch.Tensor:
     return array if isinstance(array, torch.Tensor) else torch.tensor(array, dtype=like.dtype, device=like.device)
 
 
-def placed(part: Any, device: torch.device) -> Any:
-    """A plan, or a part of one, with float32 tensors on a device for arrays: what a graph can be captured of."""
+def placed(part: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Any:
+    """A plan, or a part of one, with tensors on a device for arrays: what a graph can be captured of."""
     if isinstance(part, np.ndarray):
-        return torch.tensor(part, device=device)
+        return torch.tensor(part, dtype=dtype, device=device)
     if isinstance(part, tuple):
-        return tuple(placed(item, device) for item in part)
+        return tuple(placed(item, device, dtype) for item in part)
     if isinstance(part, Plain):
-        return dataclasses.replace(part, constants={n: placed(a, device) for n, a in part.constants.items()})
+        return dataclasses.replace(part, constants={n: placed(a, device, dtype) for n, a in part.constants.items()})
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         return dataclasses.replace(
-            part, **{f.name: placed(getattr(part, f.name), device) for f in dataclasses.fields(part)}
+            part, **{f.name: placed(getattr(part, f.name), device, dtype) for f in dataclasses.fields(part)}
         )
     return part
 

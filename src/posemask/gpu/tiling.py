@@ -25,8 +25,9 @@ SHARED_BYTES = 227 << 10
 REGISTERS = 65536
 MOST_ONE, LEAST_MANY = 4, 64  # batches for which measurements with 1 and with 512 pictures hold
 MOST_ACCUMULATORS = 128  # of a thread
-LARGEST_E = 1 << 17  # bytes of the expanded tile: its rows' places have 12 bits
+MOST_PIXELS = 1 << 12  # of the expanded tile: their places have 12 bits
 OTHER_REGISTERS = 90  # what a thread needs besides
+STRIPS = (8, 7, 6, 5, 4, 3, 2, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class BlockShape:
     expand: bool
     project: bool
     gate: bool
+    precise: bool = False
 
     @property
     def k1(self) -> int:
@@ -97,14 +99,18 @@ def measured_key(shape: BlockShape, batch: int) -> str:
     """Name of a shape in measured.json; what was measured holds for one picture, or for many."""
     numbers = (shape.h, shape.w, shape.oh, shape.ow, shape.kernel, shape.stride, shape.cin, shape.ce, shape.cout)
     kinds = "".join(
-        letter for letter, on in zip("sepg", (shape.stem, shape.expand, shape.project, shape.gate), strict=True) if on
+        letter
+        for letter, on in zip(
+            "sepgf", (shape.stem, shape.expand, shape.project, shape.gate, shape.precise), strict=True
+        )
+        if on
     )
     return f"{'one' if batch <= MOST_ONE else 'many'} {kinds} {' '.join(map(str, numbers))}"
 
 
 def as_row(tiling: Tiling) -> list[int]:
     """A tiling in measured.json."""
-    return [tiling.th, tiling.tw, tiling.frames, tiling.chunk, tiling.split, tiling.warps, tiling.warps_n]
+    return [tiling.th, tiling.tw, tiling.frames, tiling.chunk, tiling.split, tiling.warps, tiling.warps_n, tiling.strip]
 
 
 @functools.cache
@@ -120,11 +126,16 @@ def best_tiling(shape: BlockShape, *, batch: int, clusters: bool) -> Tiling | No
     """
     row = _measured().get(measured_key(shape, batch)) if batch <= MOST_ONE or batch >= LEAST_MANY else None
     if row and (clusters or row[4] == 1):
-        th, tw, frames, chunk, split, warps, warps_n = row
-        tiling = _tiling(shape, th, tw, frames, chunk, split, warps, warps_n, batch)
+        tiling = tiling_of(shape, row, batch)
         if tiling:
             return tiling
     return min(tilings(shape, batch=batch, clusters=clusters), key=lambda tiling: tiling.cycles, default=None)
+
+
+def tiling_of(shape: BlockShape, row: list[int], batch: int) -> Tiling | None:
+    """The tiling of a row in measured.json, None if it does not fit; a row without a strip gets the model's."""
+    th, tw, frames, chunk, split, warps, warps_n, *strip = row
+    return _tiling(shape, th, tw, frames, chunk, split, warps, warps_n, batch, *strip)
 
 
 def tilings(shape: BlockShape, *, batch: int, clusters: bool) -> Iterator[Tiling]:
@@ -139,7 +150,7 @@ def tilings(shape: BlockShape, *, batch: int, clusters: bool) -> Iterator[Tiling
             continue
         if (not 16 <= frames * th * tw <= 512 and not whole) or frames * th * tw > 512 or (s.gate and not whole):
             continue
-        if chunk == 16 and (s.gate or s.ce > 200 or (s.ce > 32 and s.ce % 32 == 0)):
+        if chunk == 16 and (s.gate or (not s.precise and (s.ce > 200 or (s.ce > 32 and s.ce % 32 == 0)))):
             continue
         for split, warps, warps_n in itertools.product(splits, (8, 16), (1, 2, 4, 8)):
             if split <= up(s.ce, chunk) // chunk:
@@ -149,7 +160,16 @@ def tilings(shape: BlockShape, *, batch: int, clusters: bool) -> Iterator[Tiling
 
 
 def _tiling(
-    s: BlockShape, th: int, tw: int, frames: int, chunk: int, split: int, warps: int, warps_n: int, batch: int
+    s: BlockShape,
+    th: int,
+    tw: int,
+    frames: int,
+    chunk: int,
+    split: int,
+    warps: int,
+    warps_n: int,
+    batch: int,
+    strip: int = 0,
 ) -> Tiling | None:
     tiles, threads = up(s.cout, 8) // 8 if s.project else 0, 32 * warps
     if warps_n > 1 and (tiles % warps_n or tiles < 2 * warps_n):
@@ -164,17 +184,18 @@ def _tiling(
         return None
 
     chunks = up(s.ce, chunk) // chunk
+    size = 4 if s.precise else 2  # bytes of a number, or of the two halves that stand for it
     x_bytes = (2 * eh + 1) * (2 * ew + 2) * 8 if s.stem else row_tiles * 16 * s.x_stride if s.expand else 0
     shared = (
-        up(x_bytes, 128)
-        + up(frames * eh * ew * chunk * 2, 128)
-        + pixel_tiles * 16 * chunk * 2 * (chunks if s.gate else 1)
+        up(x_bytes * size // 2, 128)
+        + up(frames * eh * ew * chunk * size, 128)
+        + pixel_tiles * 16 * chunk * size * (chunks if s.gate else 1)
     )
     shared += row_tiles * 16 * 2 if expanded else 0
     shared += 4 * (chunks * chunk + s.squeezed) if s.gate else 0
     if split > 1 and s.project:
         shared = max(shared, accumulators * threads * 4)
-    if shared > SHARED_BYTES or frames * eh * ew * chunk * 2 >= LARGEST_E:
+    if shared > SHARED_BYTES or frames * eh * ew >= MOST_PIXELS:
         return None
     per_processor = min(
         SHARED_BYTES // (shared + 1024), REGISTERS // (threads * min(up(accumulators + OTHER_REGISTERS, 8), 255)), 4
@@ -183,9 +204,10 @@ def _tiling(
         return None
 
     # The longest strip that still gives most threads one: it loads least.
-    strips = [r for r in (8, 7, 6, 5, 4, 3, 2, 1) if th % r == 0]
-    strip = next((r for r in strips if pixels // r * chunk // 8 >= threads * (0.75 if r > 2 else 0.5)), 1)
-    rounds = -(-pixels // strip * chunk // 8 // threads) or 1
+    strips = [r for r in STRIPS if th % r == 0]
+    vectors = chunk * size // 16  # of a pixel
+    strip = strip or next((r for r in strips if pixels // r * vectors >= threads * (0.75 if r > 2 else 0.5)), 1)
+    rounds = -(-pixels // strip * vectors // threads) or 1
     loads = ((strip - 1) * s.stride + s.kernel) * s.kernel + s.kernel**2
     depthwise = max(rounds, 1) * warps * max(loads * 4, strip * s.kernel**2)
     first = (
@@ -194,6 +216,7 @@ def _tiling(
         else eh * ew * frames * 0.6
     )
     second = mine * warps * (chunk / 16) * (tiles / warps_n) * 2.5
+    first, second = first * size / 2, second * size / 2
     latency = 900  # of a chunk's three phases, where nothing hides it
     work = (depthwise + first + second) * -(-chunks // split) + rows * (s.k1 / 32) * 4
     waiting = latency * -(-chunks // split) + 2500 + (3000 if split > 1 else 0)

@@ -7,6 +7,11 @@
 // E and D hold CHUNK channels a pixel; the 16-byte groups of a pixel are permuted by its column (E) or row number (D) so
 // that neighbouring threads hit different banks.
 //
+// With PRECISE everything between the products is float32 (x, E, the depthwise sums, the result), and a product's left factor
+// is the sum of two halves, in two planes of x and D; the weights are halves in the file and lose nothing. The result is
+// that of float32. Where the depthwise step ends in a clip to [0, 6], E (if clipped too) and D are kept a sixth as large,
+// since a clip to [0, 1] costs no instruction; the depthwise weights and bias come scaled to match.
+//
 // SPLIT thread blocks may share a tile, each with every SPLIT-th chunk: where there are few tiles, that is how a picture's
 // time is cut. They form a cluster and add their accumulators up through each other's shared memory.
 //
@@ -14,7 +19,7 @@
 // tensor added behind the depthwise step); CIN, CE (padded to CHUNK), CE_REAL, COUT; H, W (map that the depthwise step
 // reads), OH, OW, KS, STRIDE, PAD_T, PAD_L; IH, IW, STEM_T, STEM_L (stem: picture size and padding before); TH, TW, FRAMES, STRIP;
 // CHUNK; WARPS, WARPS_N, MB; ACT_EXPAND, ACT_DEPTHWISE, ACT_PROJECT, ACT_OUT; SQUEEZED (width of the gate's bottleneck); OUT_FLOAT
-// (float32 results, without residual).
+// (float32 results, without residual); PRECISE (with neither gate, shuffle nor residual 2).
 #include "common.cuh"
 
 #define THREADS (WARPS * 32)
@@ -23,18 +28,28 @@
 #define EW ((TW - 1) * STRIDE + KS)
 #define EXPANDED (STEM || EXPAND)
 
+#if PRECISE
+typedef float4 Vector;
+#else
+typedef uint4 Vector;
+#endif
+constexpr int SIZE = PRECISE ? 4 : 2, LANES = 16 / SIZE;  // bytes of a number of x, E and out; numbers in a vector
+constexpr bool SIXTHS_OF_D = PRECISE && ACT_DEPTHWISE == RELU6, SIXTHS_OF_E = SIXTHS_OF_D && ACT_EXPAND == RELU6;
 constexpr int GROUPS = CHUNK / 8, CHUNKS = CE / CHUNK;
+constexpr int VECTORS = CHUNK / LANES, LAST_VECTORS = (CE_REAL - (CHUNKS - 1) * CHUNK) / LANES;  // of a pixel in E, in all and the last chunk
 // Rows of the first product: the part of the map that the tile reads.
 constexpr int ROWS_Y = WHOLE && EXPANDED ? H : EH, ROWS_X = WHOLE && EXPANDED ? W : EW;
 constexpr int ROWS = FRAMES * ROWS_Y * ROWS_X, ROW_TILES = (ROWS + 15) / 16;
 constexpr int K1 = STEM ? 48 : (CIN + 15) / 16 * 16;
 constexpr int X_STRIDE = K1 % 64 == 32 ? K1 * 2 : K1 % 64 == 0 ? K1 * 2 + 64 : K1 == 16 ? 32 : K1 * 2 + 16;
 constexpr int PICTURE_H = 2 * EH + 1, PICTURE_W = 2 * EW + 2;  // stem: pixels (4 channels) under the tile's rows
-constexpr int X_BYTES = STEM ? PICTURE_H * PICTURE_W * 8 : EXPAND ? ROW_TILES * 16 * X_STRIDE : 0;
-constexpr int E_BYTES = FRAMES * EH * EW * CHUNK * 2;
+constexpr int X_PLANE = STEM ? PICTURE_H * PICTURE_W * 8 : EXPAND ? ROW_TILES * 16 * X_STRIDE : 0;
+constexpr int X_BYTES = X_PLANE * (PRECISE ? 2 : 1);
+constexpr int E_BYTES = FRAMES * EH * EW * CHUNK * SIZE;
 constexpr int PIXELS = FRAMES * TH * TW, PIXEL_TILES = (PIXELS + 15) / 16;
-static_assert(E_BYTES < 1 << 17, "a place in E has 12 bits");
-constexpr int D_BYTES = PIXEL_TILES * 16 * CHUNK * 2;
+static_assert(FRAMES * EH * EW < 1 << 12, "a place in E has 12 bits");
+static_assert(!PRECISE || (!GATE && !SHUFFLE && RESIDUAL != 2), "not in float32");
+constexpr int D_PLANE = PIXEL_TILES * 16 * CHUNK * 2, D_BYTES = D_PLANE * (PRECISE ? 2 : 1);
 constexpr int X_AT = 0, E_AT = (X_BYTES + 127) / 128 * 128, D_AT = E_AT + (E_BYTES + 127) / 128 * 128;
 constexpr int PLACES_AT = D_AT + D_BYTES * (GATE ? CHUNKS : 1);  // places[ROW_TILES * 16], where a row of x lies in E
 constexpr int GATE_AT = PLACES_AT + (EXPANDED ? ROW_TILES * 16 * 2 : 0);  // float sums[CE], float squeezed[SQUEEZED]
@@ -42,19 +57,82 @@ constexpr int WARPS_M = WARPS / WARPS_N;
 constexpr int TILES = (COUT + 7) / 8 / WARPS_N;               // 8-column tiles of a warp
 constexpr int MINE = (PIXEL_TILES + WARPS_M - 1) / WARPS_M;   // 16-row tiles of a warp
 
-DEVICE int e_at(int frame, int y, int x, int group) {
-    return ((frame * EH + y) * EW + x) * (CHUNK * 2) + ((group ^ (x * GROUPS / 8)) & (GROUPS - 1)) * 16;
+DEVICE int e_at(int frame, int y, int x, int vector) {
+    return ((frame * EH + y) * EW + x) * (CHUNK * SIZE) + ((vector ^ (x * VECTORS / 8)) & (VECTORS - 1)) * 16;
 }
-// A row's place in E in 16 bits: its pixel's offset in units of 32 bytes, whether it lies in the map (else it is a row of
-// zeros), and the permutation of its groups.
-constexpr int NOWHERE = 0xffff, IN_MAP = 4;
+// A row's place in E in 16 bits: its pixel, whether it lies in the map (else it is a row of zeros), and the permutation of
+// its vectors.
+constexpr int NOWHERE = 0xffff, IN_MAP = 8;
 DEVICE int d_at(int row, int group) {
     return row * (CHUNK * 2) + ((group ^ (row * GROUPS / 8)) & (GROUPS - 1)) * 16;
 }
 
+// A number of E.
+DEVICE float expanded(float v) { return SIXTHS_OF_E ? __saturatef(v * (1.0f / 6.0f)) : activate<ACT_EXPAND>(v); }
+
+// The depthwise step of a chunk, E to D (or, with nothing behind it, to the result): a thread makes STRIP pixels below each
+// other of a vector of channels. Of the chunk's vectors the first REAL hold channels; of the others D becomes zero.
+template <int REAL>
+DEVICE void convolve(int chunk, const unsigned char* es, unsigned char* ds, unsigned char* out, const Vector* __restrict__ w_depthwise,
+                     const Vector* __restrict__ b_depthwise, int frame0, int frames, int tile_y, int tile_x) {
+    for (int i = threadIdx.x; i < FRAMES * (TH / STRIP) * TW * REAL; i += THREADS) {
+        const int vector = i % REAL, px = i / REAL % TW, strip = i / REAL / TW % (TH / STRIP), f = i / REAL / TW / (TH / STRIP);
+        Vector sum[STRIP];
+        const Vector bias = b_depthwise[chunk * VECTORS + vector];
+#pragma unroll
+        for (int r = 0; r < STRIP; r++) sum[r] = bias;
+#pragma unroll
+        for (int kx = 0; kx < KS; kx++) {
+            Vector w[KS];
+#pragma unroll
+            for (int ky = 0; ky < KS; ky++) w[ky] = w_depthwise[(chunk * KS * KS + ky * KS + kx) * VECTORS + vector];
+            const unsigned char* column = es + e_at(f, strip * STRIP * STRIDE, px * STRIDE + kx, vector);
+#pragma unroll
+            for (int row = 0; row < (STRIP - 1) * STRIDE + KS; row++) {
+                const Vector v = *(const Vector*)(column + row * EW * CHUNK * SIZE);
+#pragma unroll
+                for (int ky = 0; ky < KS; ky++)
+                    if ((row - ky) % STRIDE == 0 && row - ky >= 0 && (row - ky) / STRIDE < STRIP) vector_fma(sum[(row - ky) / STRIDE], v, w[ky]);
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < STRIP; r++) {
+            const int y = strip * STRIP + r, row = (f * TH + y) * TW + px;
+#if PRECISE
+            Vector v = SIXTHS_OF_D ? vector_saturate(sum[r]) : vector_activate<ACT_DEPTHWISE>(sum[r]);
+            if (!PROJECT && SIXTHS_OF_D) v.x *= 6.0f, v.y *= 6.0f, v.z *= 6.0f, v.w *= 6.0f;
+#else
+            Vector v = vector_activate<ACT_DEPTHWISE>(sum[r]);
+#endif
+            if (RESIDUAL == 2) vector_add(v, *(const Vector*)(es + e_at(f, y + PAD_T, px + PAD_L, vector)));
+            if (PROJECT) {
+                unsigned char* const row_of_d = ds + (GATE ? chunk * D_BYTES : 0);
+#if PRECISE
+                uint2 rounded, rest;
+                rounded.x = half2_split(v.x, v.y, rest.x), rounded.y = half2_split(v.z, v.w, rest.y);
+                unsigned char* const at = row_of_d + d_at(row, vector / 2) + vector % 2 * 8;
+                *(uint2*)at = rounded, *(uint2*)(at + D_PLANE) = rest;
+#else
+                *(Vector*)(row_of_d + d_at(row, vector)) = v;
+#endif
+            } else if (frame0 + f < frames && tile_y + y < OH && tile_x + px < OW) {
+                const long long pixel = ((long long)(frame0 + f) * OH + tile_y + y) * OW + tile_x + px;
+                *(Vector*)(out + (pixel * CE_REAL + chunk * CHUNK + vector * LANES) * SIZE) = v;
+            }
+        }
+    }
+    constexpr int FIRST = REAL * LANES / 8, EMPTY = GROUPS - FIRST;
+    if constexpr (PROJECT && EMPTY > 0)
+        for (int i = threadIdx.x; i < PIXELS * EMPTY; i += THREADS) {
+            unsigned char* const at = ds + (GATE ? chunk * D_BYTES : 0) + d_at(i / EMPTY, FIRST + i % EMPTY);
+            *(uint4*)at = make_uint4(0, 0, 0, 0);
+            if (PRECISE) *(uint4*)(at + D_PLANE) = make_uint4(0, 0, 0, 0);
+        }
+}
+
 KERNEL(THREADS)
 block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, const uint2* __restrict__ w_expand,
-      const float* __restrict__ b_expand, const uint4* __restrict__ w_depthwise, const uint4* __restrict__ b_depthwise,
+      const float* __restrict__ b_expand, const Vector* __restrict__ w_depthwise, const Vector* __restrict__ b_depthwise,
       const uint2* __restrict__ w_project, const float* __restrict__ b_project, const float* __restrict__ w_squeeze,
       const float* __restrict__ b_squeeze, const float* __restrict__ w_excite, const float* __restrict__ b_excite, int frames) {
     SHARED_BYTES(shared);
@@ -75,27 +153,48 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
             const int f = row / (ROWS_Y * ROWS_X), y = row / ROWS_X % ROWS_Y, px = row % ROWS_X, ex = E_X + px;
             const bool inside = WHOLE || (map_y + y >= 0 && map_y + y < H && map_x + px >= 0 && map_x + px < W);
             const bool held = row < ROWS && E_Y + y < EH && ex < EW;
-            const int pixel = ((f * EH + E_Y + y) * EW + ex) * (CHUNK / 16);
-            places[row] = held ? pixel << 3 | (inside ? IN_MAP : 0) | (ex * GROUPS / 8 & (GROUPS - 1)) : NOWHERE;
+            const int pixel = (f * EH + E_Y + y) * EW + ex;
+            places[row] = held ? pixel << 4 | (inside ? IN_MAP : 0) | (ex * VECTORS / 8 & (VECTORS - 1)) : NOWHERE;
         }
     if (WHOLE && EXPANDED)
         for (int i = thread; i < E_BYTES / 16; i += THREADS) ((uint4*)es)[i] = make_uint4(0, 0, 0, 0);
     if (STEM) {
         const int top = 2 * map_y - STEM_T, left = 2 * map_x - STEM_L;
-        const uint2* picture = (const uint2*)x + (long long)frame0 * IH * IW;
+        const long long picture = (long long)frame0 * IH * IW;
+#pragma unroll 4
         for (int i = thread; i < PICTURE_H * PICTURE_W; i += THREADS) {
             const int y = top + i / PICTURE_W, px = left + i % PICTURE_W;
             const bool inside = y >= 0 && y < IH && px >= 0 && px < IW;
-            ((uint2*)xs)[i] = inside ? picture[y * IW + px] : make_uint2(0, 0);
+            if (PRECISE) {  // three numbers a pixel
+                const float* rgb = (const float*)x + (picture + (inside ? y * IW + px : 0)) * 3;
+                uint2 rounded = {0, 0}, rest = {0, 0};
+                if (inside) rounded.x = half2_split(rgb[0], rgb[1], rest.x), rounded.y = half2_split(rgb[2], 0.0f, rest.y);
+                ((uint2*)xs)[i] = rounded, ((uint2*)(xs + X_PLANE))[i] = rest;
+            } else {
+                ((uint2*)xs)[i] = inside ? ((const uint2*)x)[picture + y * IW + px] : make_uint2(0, 0);
+            }
         }
     } else if (EXPAND) {
         constexpr int PIECES = K1 / 8;
+#if PRECISE
+#pragma unroll 4  // several loads on their way; halves are copied without passing registers
+#endif
         for (int i = thread; i < ROW_TILES * 16 * PIECES; i += THREADS) {
             const int row = i / PIECES, piece = i % PIECES, f = row / (ROWS_Y * ROWS_X);
             const int y = map_y + row / ROWS_X % ROWS_Y, px = map_x + row % ROWS_X;
             const bool inside = row < ROWS && frame0 + f < frames && y >= 0 && y < H && px >= 0 && px < W && piece < CIN / 8;
             const long long pixel = inside ? ((long long)(frame0 + f) * H + y) * W + px : 0;
-            copy16_async(xs + row * X_STRIDE + piece * 16, x + (pixel * CIN + (inside ? piece * 8 : 0)) * 2, inside);
+            if (PRECISE) {
+                const float4* from = (const float4*)x + (pixel * CIN + (inside ? piece * 8 : 0)) / 4;
+                float4 a = {0, 0, 0, 0}, b = {0, 0, 0, 0};
+                if (inside) a = from[0], b = from[1];
+                uint4 rounded, rest;
+                rounded.x = half2_split(a.x, a.y, rest.x), rounded.y = half2_split(a.z, a.w, rest.y);
+                rounded.z = half2_split(b.x, b.y, rest.z), rounded.w = half2_split(b.z, b.w, rest.w);
+                *(uint4*)(xs + row * X_STRIDE + piece * 16) = rounded, *(uint4*)(xs + X_PLANE + row * X_STRIDE + piece * 16) = rest;
+            } else {
+                copy16_async(xs + row * X_STRIDE + piece * 16, x + (pixel * CIN + (inside ? piece * 8 : 0)) * 2, inside);
+            }
         }
     }
 
@@ -133,16 +232,19 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
 #pragma unroll
                         for (int k = 0; k < 3; k++) {
                             const unsigned char *u = xs + at_u + k * PICTURE_W * 8, *l = xs + at_l + k * PICTURE_W * 8;
-                            unsigned a0 = *(const unsigned*)u, a1 = *(const unsigned*)l;
-                            unsigned a2 = *(const unsigned*)(u + 16), a3 = *(const unsigned*)(l + 16);
 #pragma unroll
-                            for (int t = 0; t < GROUPS; t++) {
-                                const uint2 w = weights[(k * GROUPS + t) * 32];
-                                mma(e[m][t], a0, a1, a2, a3, w.x, w.y);
+                            for (int plane = 0; plane < X_BYTES; plane += X_PLANE) {
+                                unsigned a0 = *(const unsigned*)(u + plane), a1 = *(const unsigned*)(l + plane);
+                                unsigned a2 = *(const unsigned*)(u + plane + 16), a3 = *(const unsigned*)(l + plane + 16);
+#pragma unroll
+                                for (int t = 0; t < GROUPS; t++) {
+                                    const uint2 w = weights[(k * GROUPS + t) * 32];
+                                    mma(e[m][t], a0, a1, a2, a3, w.x, w.y);
+                                }
                             }
                         }
                     } else {
-                        multiply<K1, GROUPS>(e[m], xs + upper * X_STRIDE, xs + lower * X_STRIDE, weights, GROUPS);
+                        multiply<K1, GROUPS, PRECISE ? X_PLANE : 0>(e[m], xs + upper * X_STRIDE, xs + lower * X_STRIDE, weights, GROUPS);
                     }
                 }
 #pragma unroll
@@ -152,11 +254,23 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
                         if (MB > 1 && first + m >= ROW_TILES) break;
                         const int place = places[(first + m) * 16 + g + side * 8];
                         if (place == NOWHERE) continue;
+                        unsigned char* const pixel = es + (place >> 4) * (CHUNK * SIZE);
+                        if (PRECISE) {
+#pragma unroll
+                            for (int t = 0; t < GROUPS; t += 2) {
+                                float4 v = {0, 0, 0, 0};
+                                if (place & IN_MAP) {
+                                    v.x = expanded(e[m][t][side * 2]), v.y = expanded(e[m][t][side * 2 + 1]);
+                                    v.z = expanded(e[m][t + 1][side * 2]), v.w = expanded(e[m][t + 1][side * 2 + 1]);
+                                }
+                                *(float4*)(pixel + (((q * GROUPS + t) / 2 ^ place) & (VECTORS - 1)) * 16) = v;
+                            }
+                            continue;
+                        }
                         unsigned v[GROUPS];
 #pragma unroll
                         for (int t = 0; t < GROUPS; t++)
                             v[t] = place & IN_MAP ? pack_active<ACT_EXPAND>(e[m][t][side * 2], e[m][t][side * 2 + 1]) : 0u;
-                        unsigned char* const pixel = es + (place >> 3) * 32;
                         if (GROUPS == 4)
                             *(uint4*)(pixel + ((q ^ place) & 3) * 16) = make_uint4(v[0], v[1], v[2], v[3]);
                         else
@@ -164,61 +278,24 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
                     }
             }
         } else {
-            for (int i = thread; i < FRAMES * EH * EW * GROUPS; i += THREADS) {
-                const int group = i % GROUPS, px = i / GROUPS % EW, y = i / GROUPS / EW % EH, f = i / GROUPS / EW / EH;
-                const int channel = chunk * CHUNK + group * 8, my = map_y + y, mx = map_x + px;
+            for (int i = thread; i < FRAMES * EH * EW * VECTORS; i += THREADS) {
+                const int vector = i % VECTORS, px = i / VECTORS % EW, y = i / VECTORS / EW % EH, f = i / VECTORS / EW / EH;
+                const int channel = chunk * CHUNK + vector * LANES, my = map_y + y, mx = map_x + px;
                 const bool inside = frame0 + f < frames && my >= 0 && my < H && mx >= 0 && mx < W && channel < CIN;
                 const long long pixel = inside ? ((long long)(frame0 + f) * H + my) * W + mx : 0;
-                copy16_async(es + e_at(f, y, px, group), x + (pixel * CIN + (inside ? channel : 0)) * 2, inside);
+                copy16_async(es + e_at(f, y, px, vector), x + (pixel * CIN + (inside ? channel : 0)) * SIZE, inside);
             }
             copies_done();
         }
         __syncthreads();
 
-        // Depthwise: a thread makes STRIP pixels below each other of 8 channels.
-        for (int i = thread; i < FRAMES * (TH / STRIP) * TW * GROUPS; i += THREADS) {
-            const int group = i % GROUPS, px = i / GROUPS % TW, strip = i / GROUPS / TW % (TH / STRIP), f = i / GROUPS / TW / (TH / STRIP);
-            uint4 sum[STRIP];
-            const uint4 bias = b_depthwise[chunk * GROUPS + group];
-#pragma unroll
-            for (int r = 0; r < STRIP; r++) sum[r] = bias;
-#pragma unroll
-            for (int kx = 0; kx < KS; kx++) {
-                uint4 w[KS];
-#pragma unroll
-                for (int ky = 0; ky < KS; ky++) w[ky] = w_depthwise[(chunk * KS * KS + ky * KS + kx) * GROUPS + group];
-                const unsigned char* column = es + e_at(f, strip * STRIP * STRIDE, px * STRIDE + kx, group);
-#pragma unroll
-                for (int row = 0; row < (STRIP - 1) * STRIDE + KS; row++) {
-                    const uint4 v = *(const uint4*)(column + row * EW * CHUNK * 2);
-#pragma unroll
-                    for (int ky = 0; ky < KS; ky++)
-                        if ((row - ky) % STRIDE == 0 && row - ky >= 0 && (row - ky) / STRIDE < STRIP) {
-                            uint4& s = sum[(row - ky) / STRIDE];
-                            s.x = half2_fma(v.x, w[ky].x, s.x);
-                            s.y = half2_fma(v.y, w[ky].y, s.y);
-                            s.z = half2_fma(v.z, w[ky].z, s.z);
-                            s.w = half2_fma(v.w, w[ky].w, s.w);
-                        }
-                }
-            }
-#pragma unroll
-            for (int r = 0; r < STRIP; r++) {
-                const int y = strip * STRIP + r, row = (f * TH + y) * TW + px;
-                uint4 v = sum[r];
-                v.x = activate2<ACT_DEPTHWISE>(v.x), v.y = activate2<ACT_DEPTHWISE>(v.y);
-                v.z = activate2<ACT_DEPTHWISE>(v.z), v.w = activate2<ACT_DEPTHWISE>(v.w);
-                if (RESIDUAL == 2) {
-                    const uint4 c = *(const uint4*)(es + e_at(f, y + PAD_T, px + PAD_L, group));
-                    v.x = half2_add(v.x, c.x), v.y = half2_add(v.y, c.y), v.z = half2_add(v.z, c.z), v.w = half2_add(v.w, c.w);
-                }
-                if (PROJECT) {
-                    *(uint4*)(ds + (GATE ? chunk * D_BYTES : 0) + d_at(row, group)) = v;
-                } else if (frame0 + f < frames && tile_y + y < OH && tile_x + px < OW && chunk * CHUNK + group * 8 < CE_REAL) {
-                    const long long pixel = ((long long)(frame0 + f) * OH + tile_y + y) * OW + tile_x + px;
-                    *(uint4*)(out + (pixel * CE_REAL + chunk * CHUNK + group * 8) * 2) = v;
-                }
-            }
+        if constexpr (LAST_VECTORS < VECTORS) {
+            if (chunk == CHUNKS - 1)
+                convolve<LAST_VECTORS>(chunk, es, ds, out, w_depthwise, b_depthwise, frame0, frames, tile_y, tile_x);
+            else
+                convolve<VECTORS>(chunk, es, ds, out, w_depthwise, b_depthwise, frame0, frames, tile_y, tile_x);
+        } else {
+            convolve<VECTORS>(chunk, es, ds, out, w_depthwise, b_depthwise, frame0, frames, tile_y, tile_x);
         }
         __syncthreads();
 
@@ -230,9 +307,9 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
                 const int upper = tile * 16 + g, lower = upper + 8;
                 const uint2* weights = w_project + ((long long)chunk * (CHUNK / 16) * TILES * WARPS_N + warp_n * TILES) * 32 + lane;
                 if (GROUPS == 4)
-                    multiply<32, TILES>(acc[i], ds + d_at(upper, q) - q * 16, ds + d_at(lower, q) - q * 16, weights, TILES * WARPS_N);
+                    multiply<32, TILES, PRECISE ? D_PLANE : 0>(acc[i], ds + d_at(upper, q) - q * 16, ds + d_at(lower, q) - q * 16, weights, TILES * WARPS_N);
                 else
-                    multiply<16, TILES>(acc[i], ds + d_at(upper, q / 2) - q / 2 * 16, ds + d_at(lower, q / 2) - q / 2 * 16, weights, TILES * WARPS_N);
+                    multiply<16, TILES, PRECISE ? D_PLANE : 0>(acc[i], ds + d_at(upper, q / 2) - q / 2 * 16, ds + d_at(lower, q / 2) - q / 2 * 16, weights, TILES * WARPS_N);
             }
         }
     }
@@ -299,6 +376,7 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
 #endif
 
     if (!PROJECT) return;
+    constexpr float D_UNIT = SIXTHS_OF_D ? 6.0f : 1.0f;
     constexpr int FOURS = (TILES + 3) / 4;  // groups of tiles that are stored together
     if (SPLIT > 1) {
         float* const sums = (float*)shared;
@@ -349,8 +427,12 @@ block(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, cons
                 for (int j = 0; j < 4; j++) {
                     if (j >= size) break;
                     const float2 bias = *(const float2*)(b_project + warp_n * TILES * 8 + channel + j * 2);
-                    const float a = activate<ACT_PROJECT>(acc[i][t + j][side * 2] + bias.x);
-                    const float b = activate<ACT_PROJECT>(acc[i][t + j][side * 2 + 1] + bias.y);
+                    float a = activate<ACT_PROJECT>(acc[i][t + j][side * 2] * D_UNIT + bias.x);
+                    float b = activate<ACT_PROJECT>(acc[i][t + j][side * 2 + 1] * D_UNIT + bias.y);
+                    if (PRECISE) {
+                        const float2 skip = RESIDUAL == 1 ? ((const float2*)x)[(first + channel) / 2 + j] : float2{0, 0};
+                        a = activate<ACT_OUT>(a + skip.x), b = activate<ACT_OUT>(b + skip.y);
+                    }
                     if (OUT_FLOAT) ((float2*)out)[(first + channel) / 2 + j] = float2{a, b};
                     v[j] = half2_pack(a, b);
                 }

@@ -115,30 +115,68 @@ DEVICE unsigned pack_active(float low, float high) {
     return half2_pack(activate<ACTIVATION>(low), activate<ACTIVATION>(high));
 }
 
+// Two numbers rounded to half, and what rounding took, rounded too: together 22 bits.
+DEVICE unsigned half2_split(float low, float high, unsigned& rest) {
+    const unsigned rounded = half2_pack(low, high);
+    float a, b;
+    half2_unpack(rounded, a, b);
+    rest = half2_pack(low - a, high - b);
+    return rounded;
+}
+
+// Sixteen bytes of channels: 8 halves or 4 numbers of float32.
+DEVICE void vector_fma(uint4& sum, const uint4& v, const uint4& w) {
+    sum.x = half2_fma(v.x, w.x, sum.x), sum.y = half2_fma(v.y, w.y, sum.y), sum.z = half2_fma(v.z, w.z, sum.z), sum.w = half2_fma(v.w, w.w, sum.w);
+}
+DEVICE void vector_fma(float4& sum, const float4& v, const float4& w) { sum.x += v.x * w.x, sum.y += v.y * w.y, sum.z += v.z * w.z, sum.w += v.w * w.w; }
+DEVICE void vector_add(uint4& sum, const uint4& v) {
+    sum.x = half2_add(sum.x, v.x), sum.y = half2_add(sum.y, v.y), sum.z = half2_add(sum.z, v.z), sum.w = half2_add(sum.w, v.w);
+}
+DEVICE void vector_add(float4& sum, const float4& v) { sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w; }
+template <int ACTIVATION>
+DEVICE uint4 vector_activate(const uint4& v) {
+    return make_uint4(activate2<ACTIVATION>(v.x), activate2<ACTIVATION>(v.y), activate2<ACTIVATION>(v.z), activate2<ACTIVATION>(v.w));
+}
+template <int ACTIVATION>
+DEVICE float4 vector_activate(const float4& v) {
+    return float4{activate<ACTIVATION>(v.x), activate<ACTIVATION>(v.y), activate<ACTIVATION>(v.z), activate<ACTIVATION>(v.w)};
+}
+// Clipped to [0, 1], which the instruction before does for nothing.
+DEVICE float4 vector_saturate(const float4& v) { return float4{__saturatef(v.x), __saturatef(v.y), __saturatef(v.z), __saturatef(v.w)}; }
+
 // Matrix products read their left rows in the order in which memory holds them, 8 (or 4) channels to a lane, instead of
 // the order in the matrix unit's books; the weights are packed to match (gpu/pack.py). In a group of 32 channels, lane
 // q of a row's four lanes owns channels 8q ... 8q + 7; in a last group of 16, channels 4q ... 4q + 3.
-template <int DEPTH, int WIDTH>
+// With REST the left factor is the sum of two matrices, the second REST bytes behind the first.
+template <int DEPTH, int WIDTH, int REST = 0>
 DEVICE void multiply(float (&acc)[WIDTH][4], const unsigned char* upper, const unsigned char* lower, const uint2* weights, int tile_stride) {
     // upper, lower: this lane's part of rows lane / 4 and lane / 4 + 8; weights: this lane's word of step 0, tile 0.
     const int q = (threadIdx.x & 3);
+    const uint4 nothing = {0, 0, 0, 0};
 #pragma unroll
     for (int k = 0; k + 32 <= DEPTH; k += 32) {
-        uint4 u = *(const uint4*)(upper + k * 2 + q * 16), l = *(const uint4*)(lower + k * 2 + q * 16);
+        const unsigned char *up = upper + k * 2 + q * 16, *low = lower + k * 2 + q * 16;
+        const uint4 u = *(const uint4*)up, l = *(const uint4*)low;
+        const uint4 ru = REST ? *(const uint4*)(up + REST) : nothing, rl = REST ? *(const uint4*)(low + REST) : nothing;
 #pragma unroll
         for (int t = 0; t < WIDTH; t++) {
             uint2 w0 = weights[(k / 16 * tile_stride + t) * 32], w1 = weights[((k / 16 + 1) * tile_stride + t) * 32];
             mma(acc[t], u.x, l.x, u.y, l.y, w0.x, w0.y);
             mma(acc[t], u.z, l.z, u.w, l.w, w1.x, w1.y);
+            if (REST) mma(acc[t], ru.x, rl.x, ru.y, rl.y, w0.x, w0.y);
+            if (REST) mma(acc[t], ru.z, rl.z, ru.w, rl.w, w1.x, w1.y);
         }
     }
     if (DEPTH % 32) {
         const int k = DEPTH / 32 * 32;
-        uint2 u = *(const uint2*)(upper + k * 2 + q * 8), l = *(const uint2*)(lower + k * 2 + q * 8);
+        const unsigned char *up = upper + k * 2 + q * 8, *low = lower + k * 2 + q * 8;
+        const uint2 u = *(const uint2*)up, l = *(const uint2*)low;
+        const uint2 ru = *(const uint2*)(up + REST), rl = *(const uint2*)(low + REST);
 #pragma unroll
         for (int t = 0; t < WIDTH; t++) {
             uint2 w = weights[(k / 16 * tile_stride + t) * 32];
             mma(acc[t], u.x, l.x, u.y, l.y, w.x, w.y);
+            if (REST) mma(acc[t], ru.x, rl.x, ru.y, rl.y, w.x, w.y);
         }
     }
 }

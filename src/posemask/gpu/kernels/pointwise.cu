@@ -3,17 +3,8 @@
 // A warp makes MB x 16 rows by TILES x 8 columns; blockIdx.y counts groups of TILES columns.
 // Constants: K, N (stored columns; the packed weights have a multiple of 8), TILES, MB, WARPS, GATE, MAP (rows that share
 // a gate), RESIDUAL, ACT, ACT_OUT, OUT_FLOAT (float32 instead of half), X_FLOAT
-// (x is float32 and enters as the sum of two halves; K a multiple of 32).
+// (x is float32 and enters as the sum of two halves; without gate).
 #include "common.cuh"
-
-// Two numbers rounded to half, and what rounding took.
-DEVICE unsigned split(float low, float high, unsigned& rest) {
-    const unsigned rounded = half2_pack(low, high);
-    float a, b;
-    half2_unpack(rounded, a, b);
-    rest = half2_pack(low - a, high - b);
-    return rounded;
-}
 
 KERNEL(WARPS * 32)
 pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, const unsigned char* __restrict__ residual,
@@ -43,10 +34,14 @@ pointwise(const unsigned char* __restrict__ x, unsigned char* __restrict__ out, 
                 const int row = first + m * 16 + g + side * 8;
                 unsigned* v = a[m][side];
                 v[0] = v[1] = v[2] = v[3] = 0u;
-                if (X_FLOAT && row < rows) {
-                    const float4 w0 = ((const float4*)x)[((long long)row * K + channel) / 4], w1 = ((const float4*)x)[((long long)row * K + channel) / 4 + 1];
-                    v[0] = split(w0.x, w0.y, rest[m][side][0]), v[1] = split(w0.z, w0.w, rest[m][side][1]);
-                    v[2] = split(w1.x, w1.y, rest[m][side][2]), v[3] = split(w1.z, w1.w, rest[m][side][3]);
+                if (X_FLOAT) {
+                    if (row >= rows || channel >= K) continue;
+                    const float4* from = (const float4*)x + ((long long)row * K + channel) / 4;
+                    const float4 w0 = from[0];
+                    v[0] = half2_split(w0.x, w0.y, rest[m][side][0]), v[1] = half2_split(w0.z, w0.w, rest[m][side][1]);
+                    if (narrow) continue;
+                    const float4 w1 = from[1];
+                    v[2] = half2_split(w1.x, w1.y, rest[m][side][2]), v[3] = half2_split(w1.z, w1.w, rest[m][side][3]);
                 } else if (row < rows && channel < K) {
                     const unsigned char* from = x + ((long long)row * K + channel) * 2;
                     if (narrow) {

@@ -5,7 +5,7 @@
 // Rounding here goes straight into the coordinates, so the map stays in float32 and the product's left factor is the sum
 // of two halves. Weights are halves in the file and lose nothing.
 // Constants: C (a multiple of 32), H, W (map before the first layer; all later ones have at most 16 pixels), LAYERS,
-// STRIDED (bit i: layer i has stride 2), WARPS.
+// STRIDED (bit i: layer i has stride 2), WARPS, X_FLOAT (the input is float32 instead of half).
 #include "common.cuh"
 
 #define THREADS (WARPS * 32)
@@ -23,9 +23,10 @@ tower(const unsigned char* __restrict__ input, const float* __restrict__ taps, c
     float* y = x + H * W * C;                         // the next one
     const int thread = threadIdx.x, lane = thread & 31, warp = thread >> 5, q = lane & 3, g = lane >> 2;
 
-    const uint4* from = (const uint4*)input + (long long)blockIdx.x * H * W * (C / 8);
-    for (int i = thread; i < H * W * C / 8; i += THREADS) {
-        const uint4 v = from[i];
+    const long long first = (long long)blockIdx.x * H * W * C;
+    for (int i = thread; X_FLOAT && i < H * W * C / 4; i += THREADS) ((float4*)x)[i] = ((const float4*)input)[first / 4 + i];
+    for (int i = thread; !X_FLOAT && i < H * W * C / 8; i += THREADS) {
+        const uint4 v = ((const uint4*)input)[first / 8 + i];
         half2_unpack(v.x, x[i * 8], x[i * 8 + 1]), half2_unpack(v.y, x[i * 8 + 2], x[i * 8 + 3]);
         half2_unpack(v.z, x[i * 8 + 4], x[i * 8 + 5]), half2_unpack(v.w, x[i * 8 + 6], x[i * 8 + 7]);
     }
