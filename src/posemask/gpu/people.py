@@ -52,7 +52,12 @@ class People:
         self.visibility, self.presence = zeros(KEYPOINTS), zeros(KEYPOINTS)
 
     def run(self, raw: Tensor, score: Tensor, heatmap: Tensor, metres: Tensor, dt: Tensor) -> None:
-        """One frame: the network's outputs for all rows, and (N,) double seconds since each one's frame before."""
+        """One frame: the network's outputs for all rows, and (N,) double seconds since each one's frame before.
+
+        The heat maps (N, 64, 64, 39) are half; they are read where they lie if pixels are 40 apart, as the kernels do.
+        """
+        if heatmap.stride(-2) != HEATMAP_STRIDE:
+            heatmap = torch.nn.functional.pad(heatmap, (0, HEATMAP_STRIDE - heatmap.shape[-1]))
         state = (self.roi, self.has_roi, self.alive, self._filters, self._seen)
         made = (self.found, self.score, self.xyz, self.world, self.visibility, self.presence, self.used_roi, self.flags)
         outputs = (raw, score, heatmap, metres, dt)
