@@ -4,6 +4,10 @@
 
 #include "plan.h"
 
+#if defined(ENGINE_X86)
+#include "../x86.h"
+#endif
+
 namespace engine {
 
 extern const Kernels portable;
@@ -19,11 +23,8 @@ const Kernels& best_kernels() {
     return !asked || !*asked || std::strcmp(asked, name) == 0 ||
            (std::strcmp(asked, "avx512") == 0 && std::strcmp(name, "avx2") == 0);
   };
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && allowed("avx512"))
-    return avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && allowed("avx2")) return avx2;
+  if (posemask::x86::has_avx512() && allowed("avx512")) return avx512;
+  if (posemask::x86::has_avx2() && allowed("avx2")) return avx2;
 #endif
   return portable;
 }
