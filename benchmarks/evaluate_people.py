@@ -1,6 +1,7 @@
 """How many annotated people are found in pictures of several, and how many are invented where there is nobody.
 
     python benchmarks/evaluate_people.py [--data FOLDER] [--model-type full] [--search fast thorough] [--draw FOLDER]
+    python benchmarks/evaluate_people.py --runtime mediapipe --search fast --max-poses 5
 
 Annotations: COCO's keypoints (``coco8_pose``), boxes of pedestrians (``pennfudan``), and three boxes drawn by hand
 (``three_people.jpg``). A pose finds an annotated person if the box around its keypoints, cut at the picture's edge, has
@@ -24,7 +25,6 @@ from posemask.bodies import BLAZEPOSE, COCO_FROM_BLAZEPOSE
 from posemask.numbers.people import SIGMAS
 
 SAME_BOX, SAME_KEYPOINTS = 0.4, 0.5
-MAX_POSES = 20
 THREE_PEOPLE = ((0, 0, 330, 861), (95, 325, 660, 861), (718, 30, 1049, 861))
 WITHOUT_PEOPLE = ("images/backgrounds/porch-691330_1280.jpg", "images/backgrounds/shibuyasky-4768679_1280.jpg")
 SKIMAGE_WITHOUT_PEOPLE = (
@@ -130,14 +130,14 @@ def draw(image: np.ndarray, poses: list[Pose], people: list[Person], path: Path)
     canvas.save(path)
 
 
-def evaluate(detector: PoseDetector, data: Path, drawings: Path | None) -> None:
+def evaluate(detector: PoseDetector, data: Path, max_poses: int, drawings: Path | None) -> None:
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     seconds = []
     for group, pictures in annotated(data).items():
         for name, people in pictures.items():
             image = read_image(data / name)
             start = time.perf_counter()
-            poses = detector.estimate_poses(image, max_poses=MAX_POSES)
+            poses = detector.estimate_poses(image, max_poses=max_poses)
             seconds.append(time.perf_counter() - start)
             right = match(poses, people, image.shape[:2])
             found[group] = [a + b for a, b in zip(found[group], (right, len(people), len(poses) - right), strict=True)]
@@ -147,7 +147,7 @@ def evaluate(detector: PoseDetector, data: Path, drawings: Path | None) -> None:
         print(f"  {group:14} {right:3} of {total:3} found ({right / total:4.0%}), {unmatched} unmatched")
     invented = 0
     for name, image in without_people(data).items():
-        poses = detector.estimate_poses(image, max_poses=MAX_POSES)
+        poses = detector.estimate_poses(image, max_poses=max_poses)
         invented += len(poses)
         if drawings and poses:
             draw(image, poses, [], drawings / f"invented_{Path(name).stem}.png")
@@ -161,14 +161,15 @@ def main() -> None:
     parser.add_argument("--model-type", default="full")
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--search", nargs="+", default=["fast", "thorough"])
+    parser.add_argument("--max-poses", type=int, default=20)
     parser.add_argument("--draw", type=Path, help="a folder for pictures of what was found")
     arguments = parser.parse_args()
     for search in arguments.search:
         detector = create_detector(
             "blazepose", model_type=arguments.model_type, search=search, runtime=arguments.runtime
         )
-        print(f"{arguments.model_type}, search={search!r}, max_poses={MAX_POSES}")
-        evaluate(detector, arguments.data, arguments.draw and arguments.draw / search)
+        print(f"{arguments.model_type}, search={search!r}, max_poses={arguments.max_poses}")
+        evaluate(detector, arguments.data, arguments.max_poses, arguments.draw and arguments.draw / search)
 
 
 if __name__ == "__main__":
