@@ -12,7 +12,6 @@ uint8 tensors on the device, of any size.
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,33 +50,22 @@ class DeviceBatches:
     """
 
     def __init__(self, place: Kernels, detector: Graph, landmarks: Graph, *, segmentation: bool) -> None:
-        self._place, self._graph = place, detector
         self._table = Feed(torch.zeros((1, 6), dtype=torch.int64), place.device)
         self._row = torch.zeros(max(*VIEWS, *REGIONS), dtype=torch.int32, device=place.device)
         graph = landmarks.keep_outputs(OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK)
-        one, many = (CudaNetwork(graph, place, batch=count) for count in (FEW_REGIONS, REGIONS[-1]))
+        one, many = (CudaNetwork(graph, place, batch=count, precise=True) for count in (FEW_REGIONS, REGIONS[-1]))
         self._observations = _Kept(
             lambda count: _Observation(
                 place, one if count <= FEW_REGIONS else many, self._table.tensor, self._row, count, segmentation
             )
         )
         self._point_at(torch.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), dtype=torch.uint8, device=place.device))
-        self._looks = self._views(exact=True)
+        views = Detector(place, detector, VIEWS[-1], exact=True)
+        self._looks = _Kept(lambda count, most: _Look(views, self._table.tensor, self._row, count, most))
+        for most in PEOPLE_IN_A_VIEW:
+            self._looks(VIEWS[0], most)
         for count in REGIONS[:4]:
             self._observations(count)
-
-    def for_streams(self) -> DeviceBatches:
-        """The same with the detector in half precision: where it looks matters for a person's first frame only."""
-        twin = copy(self)
-        twin._looks = self._views(exact=False)
-        return twin
-
-    def _views(self, *, exact: bool) -> _Kept:
-        detector = Detector(self._place, self._graph, VIEWS[-1], exact=exact)
-        looks = _Kept(lambda count, most: _Look(detector, self._table.tensor, self._row, count, most))
-        for most in PEOPLE_IN_A_VIEW:
-            looks(VIEWS[0], most)
-        return looks
 
     def look(self, image: Tensor, views: Floats, most: int, min_score: float) -> Candidates:
         self._point_at(image)
@@ -188,7 +176,14 @@ class _Observation:
         device = place.device
         self._rois = Feed(torch.ones((count, 4), dtype=torch.float64), device)
         crops = Cropper(
-            place, (CROP_SIZE, CROP_SIZE), count, border="replicate", scale=1 / 255, offset=0.0, from_rois=True
+            place,
+            (CROP_SIZE, CROP_SIZE),
+            count,
+            border="replicate",
+            scale=1 / 255,
+            offset=0.0,
+            from_rois=True,
+            exact=True,
         )
         people = People(place, count, smooth=False, min_presence=0.0)
         people.has_roi.fill_(1)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -91,20 +90,19 @@ class BlazePoseChain:
         self, place: Kernels, detector: Any, landmarks: Any, *, segmentation: bool = False, **options: Any
     ) -> None:
         batches = DeviceBatches(place, detector, landmarks, segmentation=segmentation)
-        self._pictures = blazepose.BlazePose(
+        self._model = blazepose.BlazePose(
             detector=_not_on_the_host,
             landmarker=_not_on_the_host,
             segmentation=segmentation,
             batches=batches,
             **options,
         )
-        self._streams = replace(self._pictures, batches=batches.for_streams())
         self._on_device = _Uploads(place.device)
 
     def estimate(self, image: Picture, *, max_people: int = 1, flip_horizontal: bool = False) -> list[Pose]:
         """As `posemask.models.blazepose.estimate`."""
         picture: Any = self._on_device(image)
-        return blazepose.estimate(self._pictures, picture, max_people=max_people, flip_horizontal=flip_horizontal)
+        return blazepose.estimate(self._model, picture, max_people=max_people, flip_horizontal=flip_horizontal)
 
     def step(
         self,
@@ -118,7 +116,7 @@ class BlazePoseChain:
         """As `posemask.models.blazepose_stream.step`."""
         picture: Any = self._on_device(image)
         people = {"max_people": max_people, "flip_horizontal": flip_horizontal}
-        return blazepose_stream.step(self._streams, state, picture, time, **people)  # type: ignore[arg-type]
+        return blazepose_stream.step(self._model, state, picture, time, **people)  # type: ignore[arg-type]
 
 
 def _not_on_the_host(*_: Any, **__: Any) -> NoReturn:

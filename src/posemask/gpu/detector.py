@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
@@ -10,11 +9,9 @@ import torch
 from ..networks.graph import Graph
 from ..numbers.anchors import detector_anchors
 from ..numbers.boxes import decode_detections, weighted_nms
-from . import reference
 from .compiler import Kernels
 from .network import CudaNetwork
 from .pictures import Cropper
-from .plan import plan
 
 __all__ = ["DETECTOR_SIZE", "Detector"]
 
@@ -29,14 +26,12 @@ class Detector:
         place: where the kernels run.
         graph: the published network.
         count: the most views.
-        exact: run it in float32. Half precision moves regions by up to 0.1 pixels of the crop, and the landmark
-            network answers a shift so small with up to a pixel in a picture that stands alone.
+        exact: run it with the errors of float32. Half precision moves regions by up to 0.1 pixels of the crop, and the
+            landmark network answers a shift so small with up to a pixel in a picture that stands alone.
     """
 
     def __init__(self, place: Kernels, graph: Graph, count: int, *, exact: bool) -> None:
-        self._network: Callable[[Tensor], tuple[Tensor, ...]] = (
-            _exactly(graph, place.device) if exact else CudaNetwork(graph, place, batch=count)
-        )
+        self._network = CudaNetwork(graph, place, batch=count, precise=exact)
         size_hw = (DETECTOR_SIZE, DETECTOR_SIZE)
         self._crops = Cropper(
             place, size_hw, count, border="zero", scale=2 / 255, offset=-1.0, from_rois=False, exact=exact
@@ -62,14 +57,3 @@ class Detector:
         points, scores = decode_detections(raw, logits, self._anchors, input_size=DETECTOR_SIZE)
         people: tuple[Tensor, Tensor] = weighted_nms(points, scores, max_people=most, min_score=min_score)
         return people
-
-
-def _exactly(graph: Graph, device: torch.device) -> Callable[[Tensor], tuple[Tensor, ...]]:
-    """The network in float32, with torch's operators."""
-    fused = reference.placed(plan(graph), device)
-
-    def network(image: Tensor) -> tuple[Tensor, ...]:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
-            return reference.run(fused, image)
-
-    return network
