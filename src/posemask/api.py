@@ -213,8 +213,8 @@ def create_detector(
             file or of a TensorFlow.js ``model.json``.
         runtime: what runs the networks, see ``posemask doctor``; ``"auto"`` takes the fastest that is installed.
             ``"mediapipe"`` runs the whole chain in MediaPipe Tasks, which always smooths keypoints and never masks.
-        device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for the whole chain on an NVIDIA GPU, in half precision (with
-            ``runtime="torch"`` only the networks, in single precision). ``"auto"`` is the CPU.
+        device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for pictures and networks on an NVIDIA GPU (with
+            ``runtime="torch"`` only the networks). ``"auto"`` is the CPU.
         threads: CPU threads for the networks; None takes the machine's cores, four at most.
 
     Raises:
