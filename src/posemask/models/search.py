@@ -46,9 +46,8 @@ ONE_PERSON = (0.25, 0.4)  # what the detector found, and where the landmark netw
 STARTS = (0.8, 1.25)  # sizes of the first regions, in sizes of the candidate's
 PRESENCE = 0.5
 HOPELESS = 0.32  # clarity in the best of the first regions, below which the next will not be clear either
-SCORE_WEIGHT = (
-    0.2  # of the detector's score beside clarity; together they are the evidence, docs/people.md tells of whom
-)
+# Evidence is clarity and so much of the detector's score; docs/people.md tells of what was seen with how much of it.
+SCORE_WEIGHT = 0.2
 SURE = 0.73
 LIKELY = 0.64  # in company of somebody who is sure
 WITHIN = 0.8  # of whoever lies within others
