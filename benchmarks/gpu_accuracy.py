@@ -157,7 +157,7 @@ def chain(folder: Path, data: Path, kind: str) -> None:
         if not entry["poses"][kind] or not (data / name).is_file():
             continue
         image = torch.from_numpy(picture(data / name)).cuda()
-        pool = PosePool(place, *networks, [tuple(image.shape[:2])], exact_detector=True)
+        pool = PosePool(place, *networks, [tuple(image.shape[:2])])
         result = pool.step([image.contiguous()], [0.0])
         expected = np.array(entry["poses"][kind][0]["xyz"])[:, :2]
         d = np.linalg.norm(result.xyz[0, :, :2].cpu().numpy() - expected, axis=-1) / entry["roi"]["size"] * 256

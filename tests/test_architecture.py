@@ -34,7 +34,7 @@ MAY_KNOW = {
     "media": set(),
     "effects": {"numbers", "pixels"},
     "api": {"models", "runtimes", "networks", "weights", "media", "gpu"},
-    "gpu": {"models", "numbers", "pixels", "runtimes", "networks", "weights", "effects"},
+    "gpu": {"models", "numbers", "pixels", "runtimes", "networks", "weights", "effects", "media"},  # also the decoder
 }
 HEAVY = {
     "PIL", "av", "cv2", "torch", "triton", "ai_edge_litert", "openvino", "onnxruntime", "onnx", "mediapipe", "httpx",

@@ -26,6 +26,7 @@ __all__ = ["COLUMNS", "MODELS", "Measured", "describe", "networks_of", "require_
 
 COLUMNS = ("work", "at once", "device ms", "with waiting ms", "frames/s", "MB a stream", "GPU busy")
 BATCHES = (1, 64, 512)
+HALF, PRECISE = "half", "precise"
 MOST_FILES = 64
 MODELS = (*POSE_TYPES, *SELFIE_TYPES)
 EFFECTS = {
@@ -114,8 +115,17 @@ def survey(
     resident = torch.from_numpy(np.ascontiguousarray(frame)).to(place.device)
     rows: list[tuple[str, Callable[[str], Measured]]] = []
     for name in networks_of(models):
-        rows += [(f"network {name} x {batch}", partial(_network, name, batch, device)) for batch in BATCHES]
-    chains = [(f"{model}: {what}", partial(_pool, place, model, what)) for model in models for what in _whats(model)]
+        for precision in (HALF, PRECISE) if name.startswith("pose_") else (HALF,):
+            rows += [
+                (f"network {name}, {precision} x {batch}", partial(_network, name, batch, device, precision))
+                for batch in BATCHES
+            ]
+    chains = [
+        (f"{model}, {precision}: {what}", partial(_pool, place, model, precision, what))
+        for model in models
+        for precision in ((PRECISE, HALF) if model in POSE_TYPES else (HALF,))
+        for what in _whats(model)
+    ]
     for name, make in chains:
         rows += [(f"{name} x {count}", partial(_streams, make, resident, count)) for count in streams]
     rows += [(f"{model}: numpy in and out", partial(_calls, model, frame, device)) for model in models]
@@ -134,17 +144,28 @@ def _whats(model: str) -> tuple[str, ...]:
     return ("keypoints", "keypoints + mask", "mask + blur") if model in POSE_TYPES else ("replace", "blur")
 
 
-def _pool(place: CudaKernels, model: str, what: str, sizes: Sequence[tuple[int, int]], **form: Any) -> Any:
+def _pool(
+    place: CudaKernels, model: str, precision: str, what: str, sizes: Sequence[tuple[int, int]], **form: Any
+) -> Any:
     """The pool of a chain for frames of some sizes."""
     effect = EFFECTS[what]
     if model in SELFIE_TYPES:
         return SelfiePool(place, read_network(SELFIE_TYPES[model].weights), sizes, effect=effect, **form)
     detector, landmarks = read_network(POSE_TYPES[model].detector), read_network(POSE_TYPES[model].landmarks)
-    return PosePool(place, detector, landmarks, sizes, segmentation=what != "keypoints", effect=effect, **form)
+    return PosePool(
+        place,
+        detector,
+        landmarks,
+        sizes,
+        segmentation=what != "keypoints",
+        effect=effect,
+        precise=precision == PRECISE,
+        **form,
+    )
 
 
-def _network(name: str, batch: int, device: str, work: str) -> Measured:
-    times = bench.measure_network(read_network(name), batch, device=device)
+def _network(name: str, batch: int, device: str, precision: str, work: str) -> Measured:
+    times = bench.measure_network(read_network(name), batch, device=device, precise=precision == PRECISE)
     torch.cuda.empty_cache()
     return Measured(
         work=work, at_once=batch, ms=times.ms, waiting_ms=times.synchronised_ms, frames_per_s=times.frames_per_s

@@ -122,13 +122,15 @@ def synchronised_ms(run: Callable[[], Any], repeats: int = 30) -> float:
     return statistics.median(times)
 
 
-def measure_network(graph: Graph, batch: int, *, device: str = "cuda", repeats: int = 30) -> NetworkTimes:
+def measure_network(
+    graph: Graph, batch: int, *, device: str = "cuda", precise: bool = False, repeats: int = 30
+) -> NetworkTimes:
     """A network of random pictures at a batch, tuned for it and captured."""
     begin = time.perf_counter()
-    replay = load(graph, device=device, batch=batch).capture(batch)
+    replay = load(graph, device=device, batch=batch, precise=precise).capture(batch)
     torch.cuda.synchronize()
     ready = time.perf_counter() - begin
-    replay.input.copy_(torch.rand(replay.input.shape, device=replay.input.device).half())
+    replay.input.copy_(torch.rand(replay.input.shape, device=replay.input.device))
     ms = median_ms(replay.replay, repeats)
     waited = synchronised_ms(replay.replay, repeats)
     return NetworkTimes(batch=batch, ms=ms, synchronised_ms=waited, frames_per_s=batch / ms * 1e3, ready_s=ready)

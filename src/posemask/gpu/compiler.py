@@ -128,7 +128,8 @@ def compile_kernel(name: str, constants: Mapping[str, int | str], architecture: 
         "--use_fast_math",
         *(f"-D{k}={v}" for k, v in constants.items()),
     ]
-    described = repr((name, options)).encode() + sources[f"{name}.cu"] + sources["common.cuh"]
+    headers = [code for header, code in sources.items() if header.endswith(".cuh")]
+    described = b"".join([repr((name, options)).encode(), sources[f"{name}.cu"], *headers])
     path = cache_folder() / f"{name}-{hashlib.sha256(described).hexdigest()[:32]}.cubin"
     try:
         return path.read_bytes()

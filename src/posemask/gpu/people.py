@@ -36,7 +36,7 @@ class People:
         self._part = _Part(place, "people", {"SMOOTH": int(smooth), "HEAT": HEATMAP_STRIDE}, 128, shared_bytes)
         self._count, self._min_presence = count, bits(min_presence)
         rules = (tracking.VISIBILITY_ALPHA, tracking.MIN_OBJECT_SIZE, tracking.OBJECT_SCALE)
-        filters = [number for filter in tracking._ONE_EURO for number in filter]
+        filters = [number for filter in tracking.ONE_EURO for number in filter]
         self._rules = torch.tensor([*rules, *filters], dtype=torch.float64, device=place.device)
 
         def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

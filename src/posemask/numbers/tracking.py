@@ -31,12 +31,10 @@ __all__ = ["Landmarks", "Smoothing", "next_roi", "smooth_landmarks"]
 
 VISIBILITY_ALPHA = 0.1
 MIN_OBJECT_SIZE = 1e-6
-OBJECT_SCALE = (
-    1.75  # the size by which speeds are measured, in squares around the person; also in gpu/kernels/people.cu
-)
+OBJECT_SCALE = 1.75  # the size by which speeds are measured, in squares around the person
 _KEYPOINTS, _AUXILIARY = 33, 2
 # (min_cutoff, beta) of the keypoints in the image, the auxiliary points, the keypoints in metres
-_ONE_EURO = ((0.05, 80.0), (0.02, 40.0), (0.1, 40.0))
+ONE_EURO = ((0.05, 80.0), (0.02, 40.0), (0.1, 40.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +83,7 @@ def next_roi(auxiliary_xy: Array) -> Array:
 @cache
 def _per_point(xp: Any, dtype: Any, device: Any) -> tuple[Array, Array, Array]:
     """(68, 1) each: the filters' min_cutoff and beta, and 1 for points in pixels, 0 for points in metres."""
-    rows = [(*parameters, in_pixels) for parameters, in_pixels in zip(_ONE_EURO, (1.0, 1.0, 0.0), strict=True)]
+    rows = [(*parameters, in_pixels) for parameters, in_pixels in zip(ONE_EURO, (1.0, 1.0, 0.0), strict=True)]
     counts = (_KEYPOINTS, _AUXILIARY, _KEYPOINTS)
     table = [row for row, count in zip(rows, counts, strict=True) for _ in range(count)]
     min_cutoff, beta, in_pixels = (
