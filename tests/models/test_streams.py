@@ -137,6 +137,24 @@ def test_pixels_of_a_mask_outside_the_picture_change_nothing_inside(picture, roi
     np.testing.assert_array_equal(*pixels)
 
 
+@pytest.mark.parametrize("roi", [[0.0, 0.0, 13.0, 0.0], [39.0, 24.0, 13.0, 0.3], [-50.0, -50.0, 10.0, 0.8]])
+def test_a_small_persons_mask_reaches_the_borders_of_a_larger_picture(picture, roi):
+    """A larger picture's outermost pixels lie outside the centres of this one's: there, a mask's pixels count, too."""
+    pytest.importorskip("posemask._engine", reason="only our own engine leaves pixels out")
+    size_hw = (25, 40)
+    image = native.resize(picture("images/yoga.jpg"), size_hw, method="area")
+    by_window = blazepose.load("lite", segmentation=True, runtime="native", threads=1)
+    rois = np.array([roi])
+    larger = []
+    for model in (by_window, dataclasses.replace(by_window, mask_by_window=False)):
+        _, (mask,) = blazepose.observe(model, image, rois)
+        affine = image_from_crop(rois, 256)[0]
+        larger.append(
+            posemask.Mask(probabilities=mask, image_from_crop=affine, size_hw=size_hw, paste=native.paste).at(250, 400)
+        )
+    np.testing.assert_array_equal(*larger)
+
+
 def test_fewer_people_may_be_wanted_from_frame_to_frame(picture):
     """Who is still followed goes on as if nothing had changed."""
     one = picture("groundtruth/tfjs_pose/pose.jpg")

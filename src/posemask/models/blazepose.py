@@ -318,23 +318,25 @@ def observe(model: BlazePose, image: Picture, rois: Floats) -> tuple[Landmarks, 
 
 
 def _window_inside(affine: Floats, image: Picture, size: int) -> tuple[int, int, int, int]:
-    """The rows [top, bottom) and columns [left, right) of a crop that any pixel of the picture can meet."""
+    """The rows [top, bottom) and columns [left, right) of a crop that the picture meets, drawn at whatever size."""
     (a, b, c), (d, e, f) = affine.tolist()
     determinant = a * e - b * d
-    # The picture's pixel (x, y) lies in column (e (x - c) - b (y - f)) / determinant of the crop and in row
-    # (a (y - f) - d (x - c)) / determinant: furthest in the picture's corners.
-    x, y = (image.shape[1] - 1) / determinant, (image.shape[0] - 1) / determinant
-    top, bottom = _pixels_between((d * c - a * f) / determinant, -d * x, a * y, size)
-    left, right = _pixels_between((b * f - e * c) / determinant, e * x, -b * y, size)
-    return top, bottom, left, right
+    # A pixel reaches half a pixel from its centre, so the picture begins at (-0.5, -0.5). Its place (x, y) lies in
+    # column (e (x - c) - b (y - f)) / determinant of the crop and in row (a (y - f) - d (x - c)) / determinant:
+    # furthest in the picture's corners.
+    left, top = -0.5 - c, -0.5 - f
+    width, height = image.shape[1] / determinant, image.shape[0] / determinant
+    rows = _pixels_between((a * top - d * left) / determinant, -d * width, a * height, size)
+    columns = _pixels_between((e * left - b * top) / determinant, e * width, -b * height, size)
+    return *rows, *columns
 
 
 def _pixels_between(origin: float, across: float, down: float, size: int) -> tuple[int, int]:
     """The pixels [first, last) of a crop's side that a picture meets, with one to interpolate on each side.
 
     Args:
-        origin: where the picture's first pixel lies along that side.
-        across, down: how much further the last pixels of its first row and of its first column lie.
+        origin: where the picture's top left corner lies along that side.
+        across, down: how much further its top right and its bottom left corner lie.
         size: of the crop.
     """
     first = math.floor(origin + min(across, 0.0) + min(down, 0.0)) - 1
