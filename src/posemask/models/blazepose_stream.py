@@ -19,8 +19,8 @@ import numpy.typing as npt
 from ..errors import TimestampError
 from ..numbers.filters import OneEuro
 from ..numbers.geometry import compose_affine, image_from_crop, invert_affine
-from ..numbers.people import NO_TRACKS, Tracks, track
-from ..numbers.tracking import Smoothing, next_roi, smooth_landmarks
+from ..numbers.people import NO_TRACKS, Tracks, torso_distance, track
+from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Pose
 from .blazepose import (
@@ -36,6 +36,9 @@ from .blazepose import (
 from .newcomers import newcomers
 
 __all__ = ["StreamState", "step"]
+
+FADED = 0.35  # clarity below which somebody who was followed is gone, or hidden, and what is left are other things
+SAME_TORSO = 0.1  # of the height: who is found so near to somebody who is followed is that person once more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +104,7 @@ def step(
     if not len(rois):
         return nobody, []
     landmarks, masks = observe(model, image, rois)
-    seen = distinct_people(model, landmarks, first=len(followed))
+    seen = _believed(model, landmarks, distinct_people(model, landmarks, first=len(followed)), len(followed))
     if not len(seen):
         return nobody, []
 
@@ -133,6 +136,19 @@ def step(
         views_seen=views_seen,
     )
     return new_state, make_poses(smoothed, masks, image, flip_horizontal, ids)
+
+
+def _believed(
+    model: BlazePose, landmarks: Landmarks, seen: npt.NDArray[np.intp], followed: int
+) -> npt.NDArray[np.intp]:
+    """Of the rows ``seen`` those that are not likely mistakes: who fades away, and a second one on a followed body."""
+    if model.search == "thorough":  # which alone asks for clarity
+        seen = seen[landmarks.clarity[seen] >= FADED]
+    before, new = seen[seen < followed], seen[seen >= followed]
+    if not len(before) or not len(new):
+        return seen
+    apart = torso_distance(landmarks.xyz[new, :, :2], landmarks.xyz[before, :, :2])
+    return np.concatenate([before, new[apart.min(axis=1) >= SAME_TORSO]])
 
 
 def _carry(

@@ -9,12 +9,14 @@ import numpy.typing as npt
 
 from ..numbers.geometry import letterbox_roi
 from ..numbers.people import box_similarity
+from ..numbers.tracking import next_roi
 from .blazepose import BlazePose, Floats, Picture, detect, look, observe_landmarks, squares
-from .search import search_views, verify
+from .search import SCORE_WEIGHT, Candidates, search_views, verify
 
 __all__ = ["newcomers"]
 
 SAME_REGION = 0.5  # intersection over union above which the detector found somebody who is followed already
+CLEAR = 0.59  # evidence, as of `search`, that suffices for whom the detector found in the whole frame
 # A stream's thorough search looks at so many views a frame, one after the other, and verifies at most so many people.
 ROLLING_VIEWS, ROLLING_CANDIDATES = 2, 1
 
@@ -26,14 +28,44 @@ def newcomers(
     if model.search == "fast":
         rois = detect(model, image, max_people)
         return rois[_new(rois, followed)], views_seen
-    whole = np.array([letterbox_roi((image.shape[0], image.shape[1]))])
-    views = search_views((image.shape[0], image.shape[1]))
-    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)] if len(views) else views
-    found = look(model, image, np.concatenate([whole, due]), model.min_detection_score)
-    found = found[np.flatnonzero(_new(found.rois, followed))]
-    candidates = found.rois[np.argsort(-found.scores, kind="stable")[:ROLLING_CANDIDATES]]
-    people = verify(partial(observe_landmarks, model, image), candidates, followed, found)
-    return people, views_seen + ROLLING_VIEWS
+    size_hw = (image.shape[0], image.shape[1])
+    whole = look(model, image, np.array([letterbox_roi(size_hw)]), model.min_detection_score)
+    unknown = np.flatnonzero(_new(whole.rois, followed))[: max_people - len(followed)]
+    clear = _seen_clearly(model, image, whole[unknown])
+    known = np.concatenate([followed, clear])
+    views = search_views(size_hw)
+    if len(known) == max_people or not len(views):
+        return clear, views_seen
+    due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)]
+    found = look(model, image, due, model.min_detection_score)
+    others = found[np.flatnonzero(_new(found.rois, known))]
+    candidates = others.rois[np.argsort(-others.scores, kind="stable")[:ROLLING_CANDIDATES]]
+    everywhere = Candidates(
+        rois=np.concatenate([whole.rois, found.rois]),
+        faces=np.concatenate([whole.faces, found.faces]),
+        scores=np.concatenate([whole.scores, found.scores]),
+    )
+    people = verify(partial(observe_landmarks, model, image), candidates, known, everywhere)
+    return np.concatenate([clear, people]), views_seen + ROLLING_VIEWS
+
+
+def _seen_clearly(model: BlazePose, image: Picture, found: Candidates) -> Floats:
+    """Where the landmark network clearly sees those whom the detector found: (N, 4), N <= len(found).
+
+    It looks twice, because the first look is often off: half of somebody who enters is in the picture, and the
+    detector guesses the rest.
+    """
+    if not len(found):
+        return found.rois
+    first = observe_landmarks(model, image, found.rois)
+    second = observe_landmarks(model, image, next_roi(first.auxiliary_xy))
+    clarity, score, roi = (
+        np.stack([getattr(seen, name) for seen in (first, second)]) for name in ("clarity", "score", "roi")
+    )
+    clearer = clarity.argmax(axis=0), np.arange(len(found))
+    evidence = clarity[clearer] + SCORE_WEIGHT * found.scores
+    people: Floats = roi[clearer][(score[clearer] >= model.min_presence_score) & (evidence >= CLEAR)]
+    return people
 
 
 def _new(rois: Floats, followed: Floats) -> npt.NDArray[np.bool_]:

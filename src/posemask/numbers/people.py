@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import array_namespace
 
-from ..bodies import COCO_FROM_BLAZEPOSE
+from ..bodies import BLAZEPOSE, COCO_FROM_BLAZEPOSE
 from ..results import Array
 from .boxes import box_iou
 
@@ -27,6 +27,7 @@ __all__ = [
     "keypoint_similarity",
     "share_pixels",
     "tight_boxes",
+    "torso_distance",
     "track",
 ]
 
@@ -36,8 +37,10 @@ TrackerKind = Literal["box", "keypoint"]
 MAX_TRACKS = 18
 MAX_AGE = 1.0  # seconds without being seen after which a person is forgotten
 MIN_SIMILARITY = {"box": 0.15, "keypoint": 0.2}
+VELOCITY_TIME = 0.3  # seconds over which velocities are averaged
 MIN_SCORE = 0.3  # keypoints below it are not compared
 MIN_KEYPOINTS = 4
+_TORSO = [BLAZEPOSE.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("shoulder", "hip")]
 # COCO's standard deviations, in square roots of the person's area.
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 
@@ -72,6 +75,15 @@ def keypoint_similarity(a: Floats, b: Floats) -> Floats:
     return np.where(count >= MIN_KEYPOINTS, (alike * both).sum(axis=-1) / np.maximum(count, 1), 0.0)
 
 
+def torso_distance(a: Floats, b: Floats) -> Floats:
+    """(A, B): distance of the torsos' middles of (A, 33, 2) and (B, 33, 2) keypoints, in the taller one's heights."""
+    middles_a, middles_b = (people[:, _TORSO].mean(axis=1) for people in (a, b))
+    heights_a, heights_b = (np.ptp(people[..., 1], axis=1) for people in (a, b))
+    apart = np.linalg.norm(middles_a[:, None] - middles_b[None], axis=-1)
+    distance: Floats = apart / np.maximum(np.maximum(heights_a[:, None], heights_b[None]), 1e-6)
+    return distance
+
+
 def distinct(similarity: Floats, threshold: float) -> npt.NDArray[np.bool_]:
     """(N,): who stays when everybody goes who is more alike than ``threshold`` to somebody before that stays."""
     stays = np.ones(len(similarity), bool)
@@ -87,17 +99,25 @@ class Tracks:
     Attributes:
         ids: (T,) integers from 1.
         keypoints: (T, 33, 3) x, y, score, where they were last seen.
+        velocity: (T, 2) of the keypoints' mean, pixels a second.
         seen: (T,) seconds.
         next_id: of the next new person.
     """
 
     ids: npt.NDArray[np.int64]
     keypoints: Floats
+    velocity: Floats
     seen: Floats
     next_id: int
 
 
-NO_TRACKS = Tracks(ids=np.empty(0, np.int64), keypoints=np.empty((0, 33, 3)), seen=np.empty(0), next_id=1)
+NO_TRACKS = Tracks(
+    ids=np.empty(0, np.int64),
+    keypoints=np.empty((0, 33, 3)),
+    velocity=np.empty((0, 2)),
+    seen=np.empty(0),
+    next_id=1,
+)
 
 
 def track(
@@ -111,7 +131,8 @@ def track(
     """One frame: gives each person an id, the one that it had before if it was there within `MAX_AGE` seconds.
 
     Who is followed keeps the id. Of the others each takes, in the order given, the free track that is most alike, if
-    it is alike enough; who finds none starts one.
+    it is alike enough; who finds none starts one. A track is compared where it was last seen, and where it would be now
+    if it had moved on: somebody who was hidden for a while may have stopped, turned round or gone on.
 
     Args:
         tracks: of the frame before; `NO_TRACKS` at the start.
@@ -123,17 +144,17 @@ def track(
     Returns:
         The new state and (P,) ids.
     """
-    fresh = time - tracks.seen <= MAX_AGE
-    old_ids, old, seen = tracks.ids[fresh], tracks.keypoints[fresh], tracks.seen[fresh]
+    age = time - tracks.seen
+    fresh = age <= MAX_AGE
+    old_ids, old, age = tracks.ids[fresh], tracks.keypoints[fresh], age[fresh]
+    moved = old.copy()
+    moved[..., :2] += (tracks.velocity[fresh] * age[:, None])[:, None]
     ids = np.zeros(len(keypoints), np.int64) if followed is None else followed.copy()
     free = (old_ids[:, None] != ids).all(axis=1)
     next_id = tracks.next_id
     for i in np.flatnonzero(ids == 0):
-        if kind == "box":
-            similarity = box_similarity(tight_boxes(keypoints[i : i + 1, :, :2]), tight_boxes(old[..., :2]))[0]
-        else:
-            similarity = keypoint_similarity(keypoints[i : i + 1], old)[0]
-        candidates = np.where(free, similarity, -1.0)
+        likeness = np.maximum(*(_likeness(keypoints[i : i + 1], places, kind)[0] for places in (old, moved)))
+        candidates = np.where(free, likeness, -1.0)
         best = int(np.argmax(candidates)) if len(candidates) else -1
         if best >= 0 and candidates[best] >= MIN_SIMILARITY[kind]:
             free[best], ids[i] = False, old_ids[best]
@@ -142,10 +163,28 @@ def track(
     state = Tracks(
         ids=np.concatenate([ids, old_ids[free]])[:MAX_TRACKS],
         keypoints=np.concatenate([keypoints, old[free]])[:MAX_TRACKS],
-        seen=np.concatenate([np.full(len(ids), time), seen[free]])[:MAX_TRACKS],
+        velocity=np.concatenate([_velocities(tracks, ids, keypoints, time), tracks.velocity[fresh][free]])[:MAX_TRACKS],
+        seen=np.concatenate([np.full(len(ids), time), time - age[free]])[:MAX_TRACKS],
         next_id=next_id,
     )
     return state, ids
+
+
+def _likeness(person: Floats, others: Floats, kind: TrackerKind) -> Floats:
+    if kind == "box":
+        return box_similarity(tight_boxes(person[..., :2]), tight_boxes(others[..., :2]))
+    return keypoint_similarity(person, others)
+
+
+def _velocities(tracks: Tracks, ids: npt.NDArray[np.int64], keypoints: Floats, time: float) -> Floats:
+    """(P, 2): how fast people move now who were the tracks ``ids``; 0 for who is new."""
+    velocity = np.zeros((len(ids), 2))
+    for i, before in zip(*np.nonzero(ids[:, None] == tracks.ids), strict=True):
+        elapsed = time - tracks.seen[before]
+        now = (keypoints[i, :, :2] - tracks.keypoints[before, :, :2]).mean(axis=0) / elapsed
+        weight = 1 - np.exp(-elapsed / VELOCITY_TIME)
+        velocity[i] = weight * now + (1 - weight) * tracks.velocity[before]
+    return velocity
 
 
 # How fast a claim falls with the distance from a body's bones, per radius: inside the body, and outside of it.
