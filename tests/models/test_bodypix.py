@@ -239,7 +239,8 @@ def test_results_are_read_only(model: bodypix.BodyPix, three_people: np.ndarray)
     (everybody,) = bodypix.estimate(model, three_people, segment_body_parts=True)
     assert everybody.part_labels is not None
     assert everybody.pose is not None
-    for array in (everybody.part_labels, everybody.mask.probabilities, everybody.pose.xy):
+    mask = everybody.mask
+    for array in (everybody.part_labels, mask.probabilities, mask.image_from_crop, everybody.pose.xy):
         assert not array.flags.writeable
     assert everybody.label_of(0) == "left_face"
     assert len(PART_COLORS) == NO_PART

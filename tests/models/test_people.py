@@ -162,6 +162,9 @@ def test_people_and_parts(segmenter: posemask.Segmenter, picture: Read) -> None:
     (everybody,) = segmenter.segment_people(picture(FRIENDS), segment_body_parts=True)
     together = np.minimum.reduce([person.part_labels for person in people])
     np.testing.assert_array_equal(everybody.part_labels, together)
+    for result in (*people, everybody):
+        for array in (result.part_labels, result.mask.probabilities, result.mask.image_from_crop):
+            assert not array.flags.writeable
 
 
 def test_parts_of_the_mirrored_picture(segmenter: posemask.Segmenter, picture: Read) -> None:

@@ -157,6 +157,9 @@ def test_mirrored_results(blazepose: mediapipe.MediaPipeChain, shared_data: Path
     assert np.array_equal(mirrored.xy[:, 1], pose.xy[:, 1])
     assert np.array_equal(mirrored.world * np.float32([-1, 1, 1]), pose.world)
     assert np.array_equal(np.asarray(mirrored.segmentation.mask), np.asarray(pose.segmentation.mask)[:, ::-1])
+    mask = mirrored.segmentation.mask
+    for array in (mirrored.xy, mirrored.world, mask.probabilities, mask.image_from_crop):
+        assert not array.flags.writeable
 
 
 def test_any_picture_will_do(blazepose: mediapipe.MediaPipeChain, shared_data: Path) -> None:

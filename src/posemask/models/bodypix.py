@@ -382,7 +382,7 @@ def _segmentation(
         labels = _owned(labels[:, ::-1] if flip_horizontal else labels, np.uint8)
     mask = Mask(
         probabilities=_owned(probabilities),
-        image_from_crop=mirror_x(affine, grid.size_hw[1]) if flip_horizontal else affine,
+        image_from_crop=_owned(mirror_x(affine, grid.size_hw[1]) if flip_horizontal else affine, np.float64),
         size_hw=grid.size_hw,
         border="replicate",
         paste=pixels.paste,

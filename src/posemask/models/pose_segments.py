@@ -107,10 +107,11 @@ def _together(people: Sequence[Segmentation]) -> Segmentation:
     """One segmentation of several people, whose masks do not overlap; in the pixels of the image."""
     size_hw = people[0].mask.size_hw
     probabilities = np.maximum.reduce([np.asarray(person.mask, np.float32) for person in people])
-    probabilities.flags.writeable = False
+    in_place = np.eye(2, 3)
+    probabilities.flags.writeable = in_place.flags.writeable = False
     all_labels = [person.part_labels for person in people if person.part_labels is not None]
     labels = np.minimum.reduce(all_labels) if all_labels else None  # NO_PART is the largest
     if labels is not None:
         labels.flags.writeable = False
-    mask = Mask(probabilities=probabilities, image_from_crop=np.eye(2, 3), size_hw=size_hw, paste=pixels.paste)
+    mask = Mask(probabilities=probabilities, image_from_crop=in_place, size_hw=size_hw, paste=pixels.paste)
     return Segmentation(mask=mask, part_labels=labels, pose=people[0].pose)

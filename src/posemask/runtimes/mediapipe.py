@@ -366,13 +366,13 @@ def _mask(mask: Any, image: Picture, flip_horizontal: bool) -> Mask:
     image_from_mask = np.eye(2, 3)
     return Mask(
         probabilities=_owned(mask.numpy_view().reshape(height, width)),
-        image_from_crop=mirror_x(image_from_mask, width) if flip_horizontal else image_from_mask,
+        image_from_crop=_owned(mirror_x(image_from_mask, width) if flip_horizontal else image_from_mask),
         size_hw=(height, width),
         paste=pixels.paste,
     )
 
 
-def _owned(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     copy = array.copy()
     copy.flags.writeable = False
     return copy
