@@ -16,9 +16,9 @@ constexpr int kBlocks = 16;
 constexpr int kTile = kBlocks * kBlock;
 
 // The part of [begin, end) where low < start + step * x < high, one pixel wider on either side than rounding could make
-// it.
+// it. Nowhere, where low >= high.
 inline void clip_span(double start, double step, double low, double high, int& begin, int& end) {
-    if (step == 0) {
+    if (step == 0 || low >= high) {
         if (!(start > low && start < high)) {
             end = begin;
         }
@@ -186,7 +186,8 @@ inline bool blend_near(const Plane<const float>& mask, const Taps& across, const
 inline bool blend_near(const Plane<const float>&, const Taps&, const Taps&, float*) { return false; }
 #endif
 
-// The part of a mask that gives anything but 0, up to but without `right` and `bottom`.
+// The part of a mask that gives anything but 0, up to but without `right` and `bottom`; where there is none, these come
+// first.
 struct Box {
     int left, top, right, bottom;
 };
