@@ -76,6 +76,18 @@ def test_a_face_is_blurred_as_much_as_its_size_asks_for(size: int) -> None:
     assert np.ptp(weaker[3 * size // 8, 3 * size // 8 : 5 * size // 8].astype(int)) > np.ptp(middle)
 
 
+def test_a_large_face_is_blurred_as_much_as_a_small_one_whatever_the_strength() -> None:
+    """Also by more than a blur of the whole picture can be."""
+    middles = []
+    for size in (64, 1280):
+        ramp = np.repeat(np.linspace(0, 255, size).astype(np.uint8)[:, None], 3, axis=1)
+        image = np.ascontiguousarray(np.broadcast_to(ramp, (size, size, 3)))
+        picture = blur_parts(image, from_parts(face(size)[1]), [0, 1], strength=100)
+        middles.append(picture[3 * size // 8, size // 4 : 3 * size // 4 : size // 64, 0].astype(int))
+    assert np.ptp(middles[0]) < 90
+    assert np.abs(middles[0] - middles[1]).max() <= 3
+
+
 def test_nothing_of_a_blurred_part_is_seen_through() -> None:
     """Thin parts and corners, too: what was in a hidden pixel matters as little as what was in its neighbours."""
     labels = np.full((40, 40), NO_PART, np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -91,17 +92,28 @@ def blur_parts(
     picture = image.copy()
     for one in segmentations:
         hidden = chosen[_labels_of(one)]
-        sigma = float(np.clip(share * np.sqrt(np.count_nonzero(hidden)), 1, _MOST_SIGMA))
+        sigma = max(1.0, share * math.sqrt(np.count_nonzero(hidden)))
         reach = round(3 * sigma)
         rows, columns = (_widened(_span(hidden, axis=axis), reach) for axis in (1, 0))
         region = picture[rows, columns]
         if region.size:
             within = hidden[rows, columns]
-            soft = pixels.blur(within.view(np.uint8) * np.uint8(255), max(1.0, sigma * _EDGE))
+            soft = pixels.blur(within.view(np.uint8) * np.uint8(255), min(max(1.0, sigma * _EDGE), _MOST_SIGMA))
             shown = 255 - 2 * np.minimum(soft, 127)  # a blurred edge is one half at the edge itself
             shown[within] = 0
-            pixels.blend_blurred(region, shown, sigma, out=region)
+            if sigma <= _MOST_SIGMA:
+                pixels.blend_blurred(region, shown, sigma, out=region)
+            else:
+                pixels.blend(region, _blurred_widely(region, sigma), shown, out=region)
     return picture
+
+
+def _blurred_widely(image: Picture, sigma: float) -> Picture:
+    """The picture blurred by more than `pixels.blur` can: of such a blur its size tells nothing."""
+    smaller = math.ceil(sigma / _MOST_SIGMA)
+    height, width = image.shape[:2]
+    few = pixels.resize(image, (-(-height // smaller), -(-width // smaller)), method="area")
+    return pixels.resize(pixels.blur(few, sigma / smaller), (height, width))
 
 
 def _labels_of(segmentation: Segmentation) -> npt.NDArray[np.uint8]:
