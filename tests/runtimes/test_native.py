@@ -194,7 +194,7 @@ def test_thin_chains(instruction_set, size, channels):
         assert_same(network(*pictures), expected, 1e-4)
 
 
-@pytest.mark.parametrize("width", [16, 15])
+@pytest.mark.parametrize("width", [16, 15, 3])
 @pytest.mark.parametrize("rows", [(0, 36), (5, 17), (35, 36), (-3, 2), (20, 99), (7, 7)])
 @pytest.mark.parametrize("columns", [(0, 99), (13, 41), (-3, 1), (59, 99), (30, 30)])
 def test_only_a_window_of_a_mask(instruction_set, width, rows, columns):
@@ -324,6 +324,20 @@ def test_a_network_is_not_run_by_two_threads_at_once():
     assert "another thread" in str(meanwhile[0])
     network._plan = plan
     np.testing.assert_array_equal(made[0], native.load(small())(picture(small()))[0])
+
+
+def test_a_call_that_fails_leaves_the_network_free():
+    class Plan:
+        def run(self, *arguments):
+            raise KeyboardInterrupt
+
+    network = native.load(small())
+    expected = network(picture(small()))[0].copy()
+    plan, network._plan = network._plan, Plan()
+    with pytest.raises(KeyboardInterrupt):
+        network(picture(small()))
+    network._plan = plan
+    np.testing.assert_array_equal(network(picture(small()))[0], expected)
 
 
 def test_profile_names_every_step():
