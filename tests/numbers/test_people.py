@@ -85,6 +85,24 @@ def test_who_comes_back_within_a_second_is_the_same() -> None:
     assert later.next_id == 2
 
 
+@pytest.mark.parametrize("kind", ["box", "keypoint"])
+def test_who_was_hidden_is_known_where_they_would_be_now_and_where_they_were(kind: p.TrackerKind) -> None:
+    tracks = p.NO_TRACKS
+    for i in range(15):
+        tracks, _ = p.track(tracks, person(100 + 20 * i)[None], i / 10, kind=kind)
+    tracks, _ = p.track(tracks, np.empty((0, 33, 3)), 1.9, kind=kind)
+    np.testing.assert_allclose(p.expected_keypoints(tracks, 1.9)[0, :, :2], person(480)[:, :2], atol=5)
+    for place in (480, 380):
+        assert p.track(tracks, person(place)[None], 1.9, kind=kind)[1].tolist() == [1]
+    assert p.track(tracks, person(900)[None], 1.9, kind=kind)[1].tolist() == [2]
+
+
+def test_torso_distance_counts_in_heights() -> None:
+    a, b = person(100)[None, :, :2], person(130)[None, :, :2]
+    assert p.torso_distance(a, b)[0, 0] == pytest.approx(30 / np.ptp(a[0, :, 1]))
+    assert p.torso_distance(a, a)[0, 0] == 0
+
+
 def test_the_best_person_chooses_first_and_only_once() -> None:
     tracks, _ = p.track(p.NO_TRACKS, person(100)[None], 0.0)
     _, ids = p.track(tracks, np.stack([person(120), person(100)]), 0.1)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ..errors import TimestampError
 from ..numbers.filters import OneEuro
 from ..numbers.geometry import compose_affine, image_from_crop, invert_affine
-from ..numbers.people import NO_TRACKS, Tracks, torso_distance, track
+from ..numbers.people import NO_TRACKS, Tracks, expected_keypoints, torso_distance, track
 from ..numbers.tracking import Landmarks, Smoothing, next_roi, smooth_landmarks
 from ..pixels import native as pixels
 from ..results import Pose
@@ -104,7 +104,7 @@ def step(
     if not len(rois):
         return nobody, []
     landmarks, masks = observe(model, image, rois)
-    seen = _believed(model, landmarks, distinct_people(model, landmarks, first=len(followed)), len(followed))
+    seen = _believed(model, landmarks, _each_once(model, landmarks, state.tracks, len(followed), time), len(followed))
     if not len(seen):
         return nobody, []
 
@@ -136,6 +136,22 @@ def step(
         views_seen=views_seen,
     )
     return new_state, make_poses(smoothed, masks, image, flip_horizontal, ids)
+
+
+def _each_once(
+    model: BlazePose, landmarks: Landmarks, tracks: Tracks, followed: int, time: float
+) -> npt.NDArray[np.intp]:
+    """As `distinct_people`; of two who were followed and now show one body, the one stays who was heading there.
+
+    When people cross, whoever is hidden is soon seen in the one in front.
+    """
+    if followed < 2:
+        return distinct_people(model, landmarks, first=followed)
+    before = expected_keypoints(tracks, time)[:followed, :, :2]
+    apart = torso_distance(landmarks.xyz[:followed, :, :2], before).diagonal()
+    order = np.concatenate([np.argsort(apart, kind="stable"), np.arange(followed, len(landmarks.score))])
+    ordered = Landmarks(*(getattr(landmarks, name)[order] for name in Landmarks.__dataclass_fields__))
+    return np.sort(order[distinct_people(model, ordered, first=followed)])
 
 
 def _believed(

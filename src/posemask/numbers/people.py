@@ -24,6 +24,7 @@ __all__ = [
     "Tracks",
     "box_similarity",
     "distinct",
+    "expected_keypoints",
     "keypoint_similarity",
     "share_pixels",
     "tight_boxes",
@@ -120,6 +121,13 @@ NO_TRACKS = Tracks(
 )
 
 
+def expected_keypoints(tracks: Tracks, time: float) -> Floats:
+    """(T, 33, 3): where everybody would be now, had they moved on as before."""
+    expected = tracks.keypoints.copy()
+    expected[..., :2] += (tracks.velocity * (time - tracks.seen)[:, None])[:, None]
+    return expected
+
+
 def track(
     tracks: Tracks,
     keypoints: Floats,
@@ -144,11 +152,8 @@ def track(
     Returns:
         The new state and (P,) ids.
     """
-    age = time - tracks.seen
-    fresh = age <= MAX_AGE
-    old_ids, old, age = tracks.ids[fresh], tracks.keypoints[fresh], age[fresh]
-    moved = old.copy()
-    moved[..., :2] += (tracks.velocity[fresh] * age[:, None])[:, None]
+    fresh = time - tracks.seen <= MAX_AGE
+    old_ids, old, moved = tracks.ids[fresh], tracks.keypoints[fresh], expected_keypoints(tracks, time)[fresh]
     ids = np.zeros(len(keypoints), np.int64) if followed is None else followed.copy()
     free = (old_ids[:, None] != ids).all(axis=1)
     next_id = tracks.next_id
@@ -164,7 +169,7 @@ def track(
         ids=np.concatenate([ids, old_ids[free]])[:MAX_TRACKS],
         keypoints=np.concatenate([keypoints, old[free]])[:MAX_TRACKS],
         velocity=np.concatenate([_velocities(tracks, ids, keypoints, time), tracks.velocity[fresh][free]])[:MAX_TRACKS],
-        seen=np.concatenate([np.full(len(ids), time), time - age[free]])[:MAX_TRACKS],
+        seen=np.concatenate([np.full(len(ids), time), tracks.seen[fresh][free]])[:MAX_TRACKS],
         next_id=next_id,
     )
     return state, ids
