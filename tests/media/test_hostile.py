@@ -5,6 +5,7 @@ Files are read in subprocesses, a folder in each: a crash, a hang or an allocati
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -57,6 +58,7 @@ FOLDERS = [
 ]
 
 
+@functools.cache
 def read_folder(folder):
     """What came of every file of a folder: {name: {"result": shape} or {"error": message}}."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}

@@ -123,7 +123,7 @@ def resize(image: Array, size_hw: tuple[int, int], method: str) -> Array:
     """In float64, not rounded."""
     down = resize_weights(image.shape[0], size_hw[0], method)
     across = resize_weights(image.shape[1], size_hw[1], method)
-    return np.einsum("yv,xu,vu...->yx...", down, across, image.astype(np.float64))
+    return np.einsum("yv,xu,vu...->yx...", down, across, image.astype(np.float64), optimize=True)
 
 
 def gaussian(image: Array, sigma: float, border: str, reach: float = 6) -> Array:
