@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,15 @@ torch = pytest.importorskip("torch", reason="the GPU engine needs torch: pip ins
 from posemask.errors import WeightsError  # noqa: E402
 from posemask.networks.graph import Graph  # noqa: E402
 from posemask.networks.read_tflite import read_tflite  # noqa: E402
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """Torch's threads wait for each other in loops: beside other programs that takes many times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +43,20 @@ def kernel_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path(named).mkdir(parents=True, exist_ok=True)
         return Path(named)
     return tmp_path_factory.mktemp("kernels")
+
+
+@pytest.fixture
+def tiles_of_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks take the kernels that are tuned for one picture, whatever their batch: a third as many to build.
+
+    Every network runs every batch; the kernels that are tuned for many pictures have tests of their own.
+    """
+    from posemask.gpu import launches, network
+
+    def launch_of(step: Any, shapes: Any, *, batch: int, **options: Any) -> launches.Launch | None:
+        return launches.launch_of(step, shapes, batch=1, **options)
+
+    monkeypatch.setattr(network, "launch_of", launch_of)
 
 
 @pytest.fixture(scope="session")

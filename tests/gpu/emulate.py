@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from posemask.gpu.launches import Count, Launch, Value
 
 HERE = Path(__file__).parent
 FLAGS = [
-    "-O1",
+    "-O2",
     "-w",
     "-std=c++17",
     "-fPIC",
@@ -43,9 +44,8 @@ def need_emulator() -> None:
 def build(name: str, constants: dict[str, int | str], folder: Path) -> ctypes.CDLL:
     """The kernel as a shared library, compiled once per set of constants."""
     sources = [KERNELS / f"{name}.cu", *sorted(KERNELS.glob("*.cuh")), HERE / "emulator.h", HERE / "emulator.cpp"]
-    digest = hashlib.sha256(
-        repr(sorted(constants.items())).encode() + b"".join(s.read_bytes() for s in sources)
-    ).hexdigest()[:24]
+    given = [FLAGS, sorted(constants.items()), *(source.read_bytes() for source in sources)]
+    digest = hashlib.sha256(repr(given).encode()).hexdigest()[:24]
     library = folder / f"{name}-{digest}.so"
     if not library.exists():
         macros = [f"-D{key}={value}" for key, value in constants.items()]
@@ -105,7 +105,9 @@ class EmulatedKernels:
         self.clusters = True
 
     def load(self, wanted: Sequence[tuple[str, Mapping[str, int | str], int]]) -> list[Launchable]:
-        return [_Emulated(build(name, dict(constants), self._folder), shared) for name, constants, shared in wanted]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
+            libraries = list(pool.map(lambda one: build(one[0], dict(one[1]), self._folder), wanted))
+        return [_Emulated(library, shared) for library, (_, _, shared) in zip(libraries, wanted, strict=True)]
 
 
 class _Emulated:

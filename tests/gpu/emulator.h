@@ -2,8 +2,8 @@
 // It stands in for the intrinsics of gpu/kernels/common.cuh; what the kernels compute is then checked without a GPU.
 // x86-64 with F16C only. Arguments of kernels must be pointers or integers.
 #pragma once
-#include <immintrin.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
 struct Index { unsigned x, y, z; };
 
 struct Barrier { int count, generation; };
-struct Warp { Barrier barrier; float a[16][16], b[16][8]; unsigned word[32]; };
+typedef float EightFloats __attribute__((vector_size(32)));
+struct Warp { Barrier barrier; float a[16][16]; EightFloats b[16]; float* d[32]; unsigned word[32]; };
 static struct {
     unsigned char* shared;  // of all thread blocks of a cluster, shared_stride apart
     size_t shared_stride;
@@ -83,8 +84,11 @@ static inline void sync_warp() {
     wait_at(emulated.warp[warp].barrier, 32, warp * 32, 32);
 }
 
-static inline float half_to_float(unsigned short h) { return _cvtsh_ss(h); }
-static inline unsigned half_of(double v) { return _cvtss_sh((float)v, 0); }
+// The compiler's own functions: reading <immintrin.h> takes longer than compiling a kernel.
+typedef short Halves __attribute__((vector_size(16)));
+typedef float Floats __attribute__((vector_size(16)));
+static inline float half_to_float(unsigned short h) { return __builtin_ia32_vcvtph2ps(Halves{(short)h})[0]; }
+static inline unsigned half_of(double v) { return (unsigned short)__builtin_ia32_vcvtps2ph(Floats{(float)v}, 0)[0]; }
 template <class Function> static inline unsigned half2_map(unsigned a, unsigned b, unsigned c, Function f) {
     return half_of(f(half_to_float(a & 0xffff), half_to_float(b & 0xffff), half_to_float(c & 0xffff))) |
            half_of(f(half_to_float(a >> 16), half_to_float(b >> 16), half_to_float(c >> 16))) << 16;
@@ -95,15 +99,26 @@ static inline unsigned half2_max(unsigned a, unsigned b) { return half2_map(a, b
 static inline unsigned half2_min(unsigned a, unsigned b) { return half2_map(a, b, 0, [](double x, double y, double) { return x < y ? x : y; }); }
 static inline unsigned half2_pack(float low, float high) { return half_of(low) | half_of(high) << 16; }
 static inline void half2_unpack(unsigned pair, float& low, float& high) { low = half_to_float(pair & 0xffff), high = half_to_float(pair >> 16); }
+static __attribute__((noinline)) void multiply_all(Warp& w) {
+    for (int row = 0; row < 16; row++) {
+        EightFloats sums;
+        for (int column = 0; column < 8; column++) sums[column] = w.d[row % 8 * 4 + column / 2][row / 8 * 2 + column % 2];
+        for (int k = 0; k < 16; k++) sums += w.a[row][k] * w.b[k];
+        for (int column = 0; column < 8; column++) w.d[row % 8 * 4 + column / 2][row / 8 * 2 + column % 2] = sums[column];
+    }
+}
 static inline void mma(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, unsigned a3, unsigned b0, unsigned b1) {
     const int lane = emulated.current % 32, g = lane / 4, q = lane % 4;
     Warp& w = emulated.warp[emulated.current / 32];
     const unsigned a[4] = {a0, a1, a2, a3}, b[2] = {b0, b1};
     for (int i = 0; i < 4; i++) half2_unpack(a[i], w.a[g + i % 2 * 8][i / 2 * 8 + q * 2], w.a[g + i % 2 * 8][i / 2 * 8 + q * 2 + 1]);
-    for (int i = 0; i < 2; i++) half2_unpack(b[i], w.b[i * 8 + q * 2][g], w.b[i * 8 + q * 2 + 1][g]);
-    sync_warp();
-    for (int i = 0; i < 4; i++)
-        for (int k = 0; k < 16; k++) d[i] += w.a[g + i / 2 * 8][k] * w.b[k][q * 2 + i % 2];
+    for (int i = 0; i < 2; i++) {
+        float first, second;
+        half2_unpack(b[i], first, second);
+        w.b[i * 8 + q * 2][g] = first, w.b[i * 8 + q * 2 + 1][g] = second;
+    }
+    w.d[lane] = d;
+    if (w.barrier.count == 31) multiply_all(w);  // the last lane to come works for all
     sync_warp();
 }
 static inline float __shfl_xor_sync(unsigned, float v, int mask) {

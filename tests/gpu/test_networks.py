@@ -152,7 +152,7 @@ def test_kernels_equal_torch(
 def test_a_whole_network_of_kernels(graph_of: Read, kernel_folder: Path) -> None:
     need_emulator()
     graph = graph_of("selfie_segmentation_landscape")
-    network = CudaNetwork(graph, EmulatedKernels(kernel_folder))
+    network = CudaNetwork(graph, EmulatedKernels(kernel_folder), batch=1)
     assert network.input_shape == (144, 256, 4)
     torch.manual_seed(3)
     image = torch.rand(2, 144, 256, 3)

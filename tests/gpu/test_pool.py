@@ -27,19 +27,15 @@ def shifted(picture: np.ndarray, by: int) -> torch.Tensor:
     return torch.from_numpy(np.roll(picture, by, axis=1).copy())
 
 
-@pytest.fixture(scope="module")
-def emulated_pool(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> PosePool:
-    need_emulator()
-    sizes = [person.shape[:2], (360, 480)]
-    graphs = graph_of("pose_detection"), graph_of("pose_landmark_lite")
-    return PosePool(EmulatedKernels(kernel_folder), *graphs, sizes, effect=Effect(), skeleton=True)
-
-
 @pytest.mark.slow
-def test_the_chain_equals_the_cpu_chain(emulated_pool: PosePool, person: np.ndarray) -> None:
+@pytest.mark.usefixtures("tiles_of_one_picture")
+def test_the_chain_equals_the_cpu_chain(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> None:
+    need_emulator()
     from posemask.models import blazepose, blazepose_stream
 
-    pool = emulated_pool
+    sizes = [person.shape[:2], (360, 480)]
+    graphs = graph_of("pose_detection"), graph_of("pose_landmark_lite")
+    pool = PosePool(EmulatedKernels(kernel_folder), *graphs, sizes, effect=Effect(), skeleton=True)
     model = blazepose.load("lite", segmentation=True)
     state = None
     small = torch.zeros((360, 480, 3), dtype=torch.uint8)
@@ -220,6 +216,7 @@ def test_the_gpu_equals_the_cpu_chain(graph_of: Read, person: np.ndarray) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("tiles_of_one_picture")
 def test_the_unified_apis_calls(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> None:
     need_emulator()
     from posemask.gpu.chain import BlazePoseChain
