@@ -2,6 +2,7 @@
 
     python benchmarks/evaluate_people.py [--data FOLDER] [--model-type full] [--search fast thorough] [--draw FOLDER]
     python benchmarks/evaluate_people.py --runtime mediapipe --search fast --max-poses 5
+    python benchmarks/evaluate_people.py --without-people FOLDER  # of more pictures in which nobody is
 
 Annotations: COCO's keypoints (``coco8_pose``), boxes of pedestrians (``pennfudan``), and three boxes drawn by hand
 (``three_people.jpg``). A pose finds an annotated person if the box around its keypoints, cut at the picture's edge, has
@@ -15,6 +16,7 @@ import argparse
 import re
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,13 +75,16 @@ def annotated(data: Path) -> dict[str, dict[str, list[Person]]]:
     return {"coco8_pose": coco(data), "pennfudan": pennfudan(data), "three_people": three}
 
 
-def without_people(data: Path) -> dict[str, np.ndarray]:
-    pictures = {name: read_image(data / name) for name in WITHOUT_PEOPLE}
+def without_people(data: Path, more: Path | None) -> Iterator[tuple[str, np.ndarray]]:
+    files = [data / name for name in WITHOUT_PEOPLE] + (sorted(more.iterdir()) if more else [])
+    for file in files:
+        yield file.name, read_image(file)
     try:
         import skimage.data
     except ImportError:
-        return pictures
-    return pictures | {f"skimage:{name}": read_image(getattr(skimage.data, name)()) for name in SKIMAGE_WITHOUT_PEOPLE}
+        return
+    for name in SKIMAGE_WITHOUT_PEOPLE:
+        yield f"skimage_{name}", read_image(getattr(skimage.data, name)())
 
 
 def likeness(pose: Pose, person: Person, size_hw: tuple[int, int]) -> float:
@@ -130,7 +135,7 @@ def draw(image: np.ndarray, poses: list[Pose], people: list[Person], path: Path)
     canvas.save(path)
 
 
-def evaluate(detector: PoseDetector, data: Path, max_poses: int, drawings: Path | None) -> None:
+def evaluate(detector: PoseDetector, data: Path, more: Path | None, max_poses: int, drawings: Path | None) -> None:
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     seconds = []
     for group, pictures in annotated(data).items():
@@ -145,13 +150,14 @@ def evaluate(detector: PoseDetector, data: Path, max_poses: int, drawings: Path 
                 draw(image, poses, people, drawings / f"{Path(name).stem}.png")
     for group, (right, total, unmatched) in found.items():
         print(f"  {group:14} {right:3} of {total:3} found ({right / total:4.0%}), {unmatched} unmatched")
-    invented = 0
-    for name, image in without_people(data).items():
+    invented = pictures = 0
+    for name, image in without_people(data, more):
         poses = detector.estimate_poses(image, max_poses=max_poses)
-        invented += len(poses)
+        invented, pictures = invented + len(poses), pictures + 1
         if drawings and poses:
             draw(image, poses, [], drawings / f"invented_{Path(name).stem}.png")
-    print(f"  without people {invented} invented; {np.mean(seconds):.2f} s a picture, {np.max(seconds):.2f} s at most")
+    print(f"  {invented} invented in {pictures} pictures without people")
+    print(f"  annotated pictures: {np.median(seconds):.2f} s each (median), {np.max(seconds):.2f} s at most")
 
 
 def main() -> None:
@@ -162,6 +168,7 @@ def main() -> None:
     parser.add_argument("--runtime", default="auto")
     parser.add_argument("--search", nargs="+", default=["fast", "thorough"])
     parser.add_argument("--max-poses", type=int, default=20)
+    parser.add_argument("--without-people", type=Path, help="a folder of pictures in which nobody is")
     parser.add_argument("--draw", type=Path, help="a folder for pictures of what was found")
     arguments = parser.parse_args()
     for search in arguments.search:
@@ -169,7 +176,8 @@ def main() -> None:
             "blazepose", model_type=arguments.model_type, search=search, runtime=arguments.runtime
         )
         print(f"{arguments.model_type}, search={search!r}, max_poses={arguments.max_poses}")
-        evaluate(detector, arguments.data, arguments.max_poses, arguments.draw and arguments.draw / search)
+        drawings = arguments.draw and arguments.draw / search
+        evaluate(detector, arguments.data, arguments.without_people, arguments.max_poses, drawings)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ candidate, and the landmark network
 
 1. *settles*: it looks at regions of several sizes around the candidate, and from the clearest twice at the region that
    follows from what it saw;
-2. *judges*: there it must see a person, and clearly. The evidence is that clarity and, for a little, the best score
-   that the detector gave to this person in any view;
+2. *judges*: there it must see a person, and clearly. The evidence is that clarity and, for a little, how sure the
+   detector is of this person: half its best score in any view, half its mean score in a second look at views with the
+   person in the middle. Who is there is seen in most of these; a chance likeness is not;
 3. *compares*: nobody before has the same face or the same keypoints, and who lies within somebody else (often a hand
    or a shirt that was taken for a body) needs more evidence.
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -43,21 +45,41 @@ CANDIDATE_SCORE = 0.3  # of the detector in a view
 ONE_REGION = (0.25, 0.5)  # which need not both be looked at
 ONE_PERSON = (0.25, 0.4)  # what the detector found, and where the landmark network settled
 
+NEXT_REGION = (0.1, 0.15)  # of two candidates who have become one, the clearer is followed
+
 STARTS = (0.8, 1.25)  # sizes of the first regions, in sizes of the candidate's
 PRESENCE = 0.5
-HOPELESS = 0.32  # clarity in the best of the first regions, below which the next will not be clear either
-# Evidence is clarity and so much of the detector's score; docs/people.md tells of what was seen with how much of it.
-SCORE_WEIGHT = 0.2
-SURE = 0.73
-LIKELY = 0.64  # in company of somebody who is sure
-WITHIN = 0.8  # of whoever lies within others
-INSIDE = 0.5  # share of the box around the keypoints
+HOPELESS = 0.36  # clarity in the best of the first regions, below which the next will not be clear either
+UNCLEAR = 0.42  # clarity in the last region, below which no score of the detector would help
+SECOND_LOOK = (0.7, 1.0, 1.5, 2.2)  # sides of the detector's views around a person, in sizes of the region
+FAINT = 0.02  # the least score that counts there
+SCORE_WEIGHT = 0.2  # evidence is clarity and so much of the detector's score
+INSIDE = 0.5  # share of the box around the keypoints, above which somebody lies within others
 
 SAME_KEYPOINTS = 0.3  # likeness in [0, 1]
 COMPARED = (0, 7, 8, 11, 12, 13, 14, 23, 24, 25, 26)  # nose, ears, shoulders, elbows, hips, knees
 FACE = slice(0, 11)
 SAME_FACE = 0.5  # centres apart, in the larger one's widths
 BODY = 2.5  # a region is so many times as large as the person's half height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much evidence is needed; docs/people.md tells of what was seen with how much of it.
+
+    Attributes:
+        sure: alone.
+        likely: in company of somebody who is sure.
+        within: of whoever lies within others.
+    """
+
+    sure: float
+    likely: float
+    within: float
+
+
+IN_PICTURES = Limits(sure=0.68, likely=0.56, within=0.76)
+IN_STREAMS = Limits(sure=0.73, likely=0.64, within=0.8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,49 +148,74 @@ def find_people(look: Look, observe: Observe, views: Floats, known: Floats) -> F
     for i in np.argsort(-found.scores, kind="stable"):
         if not _alike(found.rois[i], np.concatenate([known, found.rois[kept]]), ONE_REGION).any():
             kept.append(i)
-    return verify(observe, found.rois[kept], known, found)
+
+    def scores(rois: Floats) -> Floats:
+        return (_best_scores(found, rois) + _second_look(look, rois)) / 2
+
+    return _judge(observe, found.rois[kept], known, scores, IN_PICTURES)
 
 
 def verify(observe: Observe, candidates: Floats, known: Floats, found: Candidates) -> Floats:
     """The regions of those candidates who are people, and none of the ``known`` nor of each other; the surest first.
+
+    For streams: it spares the detector's second look.
 
     Args:
         observe, known: as for `find_people`.
         candidates: (N, 4) regions in which somebody may be.
         found: all that the detector found, also the same person in several views.
     """
-    if not len(candidates):
-        return np.empty((0, 4))
-    seen = _settle(observe, candidates)
-    evidence = _evidence(seen, found)
-    likely = [i for i in np.argsort(-evidence, kind="stable") if evidence[i] >= LIKELY]
+    return _judge(observe, candidates, known, partial(_best_scores, found), IN_STREAMS)
+
+
+def _judge(
+    observe: Observe, candidates: Floats, known: Floats, scores: Callable[[Floats], Floats], limits: Limits
+) -> Floats:
+    """As `verify`; ``scores`` says how sure the detector is of whoever is in regions (P, 4), P >= 1."""
+    nobody = np.empty((0, 4))
+    seen = _settle(observe, candidates) if len(candidates) else None
+    if seen is None or not len(seen.score):
+        return nobody
+    evidence = seen.clarity + SCORE_WEIGHT * scores(seen.roi)
+    likely = [i for i in np.argsort(-evidence, kind="stable") if evidence[i] >= limits.likely]
     if not likely:
-        return np.empty((0, 4))
+        return nobody
     before = observe(known) if len(known) else None
-    if max(evidence[likely[0]], 0.0 if before is None else _evidence(before, found).max()) < SURE:
-        return np.empty((0, 4))
     people = [] if before is None else list(zip(before.xyz, before.roi[:, 2], strict=True))
+    if evidence[likely[0]] < limits.sure and (
+        before is None or (before.clarity + SCORE_WEIGHT * scores(before.roi)).max() < limits.sure
+    ):
+        return nobody
     accepted = []
     for i in likely:
         person = seen.xyz[i], seen.roi[i, 2]
         if any(_same_person(person, other) for other in people):
             continue
-        if evidence[i] >= WITHIN or sum(_share_inside(person[0], other) for other, _ in people) <= INSIDE:
+        if evidence[i] >= limits.within or sum(_share_inside(person[0], other) for other, _ in people) <= INSIDE:
             accepted.append(i)
             people.append(person)
     rois: Floats = seen.roi[accepted].reshape(-1, 4)
     return rois
 
 
-def _evidence(landmarks: Landmarks, found: Candidates) -> Floats:
-    """(P,): how clear people are, and for a little the best score that the detector gave them."""
-    scores = [found.scores[_alike(roi, found.rois, ONE_PERSON)].max(initial=0.0) for roi in landmarks.roi]
-    evidence: Floats = landmarks.clarity + SCORE_WEIGHT * np.array(scores)
-    return evidence
+def _best_scores(found: Candidates, rois: Floats) -> Floats:
+    """(P,): the best score that the detector gave to people in any view; 0 to whom it did not see."""
+    return np.array([found.scores[_alike(roi, found.rois, ONE_PERSON)].max(initial=0.0) for roi in rois])
+
+
+def _second_look(look: Look, rois: Floats) -> Floats:
+    """(P,): the mean score that the detector gives to people in views of several sizes around them."""
+    scores = np.zeros((len(rois), len(SECOND_LOOK)))
+    for i, (x, y, size, _) in enumerate(rois):
+        for j, factor in enumerate(SECOND_LOOK):
+            found = look(np.array([[x, y, factor * size, 0.0]]), FAINT)
+            scores[i, j] = found.scores[_alike(rois[i], found.rois, ONE_PERSON)].max(initial=0.0)
+    mean: Floats = scores.mean(axis=1)
+    return mean
 
 
 def _settle(observe: Observe, candidates: Floats) -> Landmarks:
-    """Where the landmark network sees the candidates after a few looks, without those in whom it sees nobody."""
+    """Where the landmark network sees the candidates after a few looks, without those whom it does not see clearly."""
     starts = candidates[:, None] * np.array([[1.0, 1.0, factor, 1.0] for factor in STARTS])
     first = observe(starts.reshape(-1, 4))
     clarity = first.clarity.reshape(len(candidates), len(STARTS))
@@ -176,8 +223,17 @@ def _settle(observe: Observe, candidates: Floats) -> Landmarks:
     seen = _rows(first, best[clarity.max(axis=1) >= HOPELESS])
     for _ in range(2):
         if len(seen.score):
-            seen = observe(next_roi(seen.auxiliary_xy))
-    return _rows(seen, np.flatnonzero(seen.score >= PRESENCE))
+            seen = observe(_distinct(next_roi(seen.auxiliary_xy), seen.clarity))
+    return _rows(seen, np.flatnonzero((seen.score >= PRESENCE) & (seen.clarity >= UNCLEAR)))
+
+
+def _distinct(rois: Floats, clarity: Floats) -> Floats:
+    """Regions without those of the same place and size as a clearer one's; the clearest first."""
+    kept: list[int] = []
+    for i in np.argsort(-clarity, kind="stable"):
+        if not _alike(rois[i], rois[kept], NEXT_REGION).any():
+            kept.append(i)
+    return rois[kept]
 
 
 def _rows(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
