@@ -57,6 +57,8 @@ class TestPictures:
         Image.fromarray(picture(0)).save(tmp_path / "photo.png", icc_profile=rgb)
         profile = read_color_profile(tmp_path / "photo.png")
         assert profile == rgb
+        with open(tmp_path / "photo.png", "rb") as file:
+            assert read_color_profile(file) == rgb
         write_image(tmp_path / f"copy{suffix}", picture(0), color_profile=profile)
         assert read_color_profile(tmp_path / f"copy{suffix}") == rgb
         write_image(tmp_path / f"mask{suffix}", picture(0)[..., 0], color_profile=profile)
@@ -70,6 +72,8 @@ class TestPictures:
         Image.fromarray(picture(0)).convert("CMYK").save(tmp_path / "ink.jpg", icc_profile=lab)
         assert read_color_profile(tmp_path / "ink.jpg") is None
         assert read_color_profile(picture(0)) is None
+        with pytest.raises(ImageError, match="expected a path"):
+            read_color_profile(7)
 
     def test_masks_are_greys(self, tmp_path):
         mask = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)

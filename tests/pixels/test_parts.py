@@ -91,5 +91,7 @@ def test_wrong_arguments_are_refused() -> None:
     for wrong in (bones[:0], bones[0], bones[:, :5], np.concatenate([bones, bones])):
         with pytest.raises(InputError, match="bones must be"):
             native.label_parts(person, wrong, NOBODY)
+    with pytest.raises(InputError, match="nobody must be"):
+        native.label_parts(person, bones, 256)
     with pytest.raises(InputError, match="out must be"):
         native.label_parts(person, bones, NOBODY, out=np.empty((5, 4), np.uint8))

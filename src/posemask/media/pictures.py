@@ -77,13 +77,12 @@ def read_color_profile(source: Any, *, max_pixels: int = MAX_PIXELS) -> bytes | 
     and of printing inks are left out, for those pictures have been converted.
 
     Args:
-        source, max_pixels: as of `read_image`; arrays and tensors have no profile.
+        source, max_pixels: as of `read_image`; arrays and tensors have no profile. A file object is read from where it
+            stands.
 
     Raises `ImageError` as `read_image` does.
     """
-    if isinstance(source, np.ndarray) or not isinstance(
-        source, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
-    ):
+    if is_tensor(source):  # as numpy arrays are
         return None
     with open_picture(source, max_pixels=max_pixels) as image:
         profile = image.info.get("icc_profile")

@@ -367,6 +367,8 @@ def label_parts(person: AnyArray, bones: AnyArray, nobody: int, *, out: AnyArray
             f"bones must be (1 to {_pixels.max_bones}, {_pixels.bone_columns}), as capsules() gives them, "
             f"got {bones.shape}"
         )
+    if not 0 <= nobody <= 255:
+        raise InputError(f"nobody must be in 0..255, got {nobody!r}")
     out = _output(out, person.shape, _UINT8)
     _pixels.label_parts(person, bones, nobody, out)
     return out
