@@ -179,6 +179,8 @@ def test_a_precise_network_equals_float32(graph_of: Read, kernel_folder: Path) -
 def test_no_silent_fall_back() -> None:
     with pytest.raises(RuntimeUnavailableError, match="CUDA"):
         require_cuda("cpu")
+    with pytest.raises(InputError, match="'cuda:first'"):
+        require_cuda("cuda:first")
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeUnavailableError, match="not available"):
             require_cuda("cuda")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from posemask.errors import ImageError, InputError, RuntimeUnavailableError, TimestampError
+from posemask.errors import ImageError, InputError, ModelFileError, RuntimeUnavailableError, TimestampError
 from posemask.gpu.compiler import CudaKernels
 from posemask.gpu.feed import Arrivals, Departures, Download, Feed
 from posemask.gpu.pictures import Effect
@@ -69,7 +69,10 @@ def test_what_a_pool_refuses(graph_of: Read, kernel_folder: Path) -> None:
         SelfiePool(place, network, [(101, 64)], form="nv12")
     with pytest.raises(InputError, match="at least one stream"):
         SelfiePool(place, network, [])
-    pool = SelfiePool(place, network, [(64, 96)])
+    with pytest.raises(InputError, match="'rgb', 'nv12'"):
+        SelfiePool(place, network, [(64, 96)], form="bgr")  # type: ignore[arg-type]
+    with torch.inference_mode():  # which a pool does not hand down to its later calls
+        pool = SelfiePool(place, network, [(64, 96)])
     frame = torch.zeros((64, 96, 3), dtype=torch.uint8)
     pool.step([frame], [1.0])
     with pytest.raises(TimestampError):
@@ -80,8 +83,13 @@ def test_what_a_pool_refuses(graph_of: Read, kernel_folder: Path) -> None:
         pool.step([], [2.0])
     with pytest.raises(ImageError, match="must be a uint8 tensor"):
         pool.step([frame[:32]], [2.0])
+    with pytest.raises(ImageError, match="must be a uint8 tensor"):
+        pool.step([frame.numpy()], [2.0])  # type: ignore[list-item]
     with pytest.raises(InputError, match="times in seconds"):
         pool.step([frame], [float("nan")])
+    with pytest.raises(InputError, match="backgrounds are for"):
+        pool.step([frame], [2.0], backgrounds=[frame])
+    pool.step([frame], [2.0])  # what was refused has changed nothing
 
 
 @pytest.mark.parametrize("form", ["rgb", "nv12"])
@@ -213,6 +221,24 @@ def test_the_gpu_equals_the_cpu_chain(graph_of: Read, person: np.ndarray) -> Non
     assert result.found.item() == 1
     assert distance.mean() < 0.1
     assert distance.max() < 0.5
+
+
+def test_files_of_other_networks_are_refused(
+    monkeypatch: pytest.MonkeyPatch, kernel_folder: Path, graph_of: Read
+) -> None:
+    from posemask import weights
+    from posemask.gpu import chain
+
+    for name in ("pose_detection", "pose_landmark_full", "selfie_segmentation_landscape"):
+        graph_of(name)  # or the test is skipped
+    landscape = weights.path("selfie_segmentation_landscape")
+    monkeypatch.setattr(chain, "CudaKernels", lambda device: EmulatedKernels(kernel_folder))
+    with pytest.raises(ModelFileError, match="no Selfie Segmentation 'general'"):
+        chain.load_selfie("general", model_url=landscape)
+    with pytest.raises(ModelFileError, match="no BlazePose detector"):
+        chain.load_blazepose(detector_url=landscape)
+    with pytest.raises(ModelFileError, match="no BlazePose landmark network"):
+        chain.load_blazepose(landmarks_url=landscape)
 
 
 @pytest.mark.slow

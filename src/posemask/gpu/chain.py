@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..errors import InputError
+from ..errors import InputError, ModelFileError
 from ..media import read_image
 from ..models import blazepose, blazepose_stream, selfie
 from ..models.files import read_network
+from ..models.tfjs_twins import landmarks_like_tflite
 from ..numbers.people import TrackerKind
 from ..results import Pose, Segmentation
 from .batches import DeviceBatches, DeviceSelfie
@@ -29,6 +30,10 @@ from .compiler import CudaKernels, Kernels
 __all__ = ["BlazePoseChain", "SelfieChain", "load_blazepose", "load_selfie", "read_picture"]
 
 Picture: TypeAlias = "npt.NDArray[np.uint8] | torch.Tensor"
+OTHER_OUTPUTS = (
+    "device='cuda' takes networks with the outputs of MediaPipe's TFLite files; for others use runtime='torch', or "
+    "device='cpu'"
+)
 MOST_SIZES = 4
 """Sizes of pictures for which memory stays ready; an older one is forgotten and made anew when it comes again."""
 
@@ -161,17 +166,16 @@ def load_blazepose(
 ) -> BlazePoseChain:
     """BlazePose on a CUDA device; arguments as of `posemask.models.blazepose.load`.
 
-    Raises `InputError` for a wrong option or for TensorFlow.js files, `WeightsError`, and `RuntimeUnavailableError`
-    if the device is missing or too old.
+    Raises `InputError` for a wrong option or for TensorFlow.js files, `WeightsError`, `ModelFileError` for a file that
+    is not this kind of network, and `RuntimeUnavailableError` if the device is missing or too old.
     """
     spec = blazepose.spec_of(model_type, search, tracker)
     place = CudaKernels(device)
     detector, landmarks = read_network(spec.detector, detector_url), read_network(spec.landmarks, landmarks_url)
-    if len(detector.outputs) != 2 or len(landmarks.outputs) != 5:
-        raise InputError(
-            "device='cuda' takes networks with the outputs of MediaPipe's TFLite files; for others use "
-            "runtime='torch', or device='cpu'"
-        )
+    if detector.output_shapes not in blazepose.DETECTOR_OUTPUTS:
+        raise ModelFileError(f"the network is no BlazePose detector: {detector}")
+    if len(detector.outputs) != 2 or landmarks_like_tflite(landmarks) is not landmarks:
+        raise InputError(OTHER_OUTPUTS)
     return BlazePoseChain(
         place,
         detector,
@@ -194,14 +198,8 @@ def load_selfie(
     smooth_masks: bool = False,
 ) -> SelfieChain:
     """Selfie Segmentation on a CUDA device; errors as of `load_blazepose`."""
-    if model_type not in selfie.MODEL_TYPES:
-        raise InputError(f"model_type must be one of {', '.join(map(repr, selfie.MODEL_TYPES))}, got {model_type!r}")
     place = CudaKernels(device)
-    spec = selfie.MODEL_TYPES[model_type]
-    network = read_network(spec.weights, model_url)
+    spec, network = selfie.read(model_type, model_url)
     if len(network.outputs) != 1 or network.output_shapes[0][3] != 1:
-        raise InputError(
-            "device='cuda' takes networks with the output of MediaPipe's TFLite files; for others use "
-            "runtime='torch', or device='cpu'"
-        )
+        raise InputError(OTHER_OUTPUTS)
     return SelfieChain(place, spec, network, smooth_masks=smooth_masks)

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..errors import RuntimeUnavailableError
+from ..errors import InputError, RuntimeUnavailableError
 
 __all__ = [
     "CudaKernels",
@@ -29,7 +29,6 @@ __all__ = [
     "Launchable",
     "cache_folder",
     "compile_kernel",
-    "load_kernel",
     "load_kernels",
     "require_cuda",
 ]
@@ -44,9 +43,13 @@ OLDEST_CAPABILITY = (8, 0)  # asynchronous copies to shared memory, and the half
 def require_cuda(device: str | torch.device = "cuda") -> torch.device:
     """The device, if it can run the kernels.
 
-    Raises `RuntimeUnavailableError` if there is no CUDA, the device is not there, or it is older than the kernels need.
+    Raises `RuntimeUnavailableError` if there is no CUDA, the device is not there, or it is older than the kernels need,
+    and `InputError` if this is no device's name.
     """
-    place = torch.device(device)
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise InputError(f"device must be a CUDA device such as 'cuda:0', got {str(device)!r}") from None
     if place.type != "cuda":
         raise RuntimeUnavailableError(f"the GPU engine needs a CUDA device such as 'cuda:0', got {str(device)!r}")
     if not torch.cuda.is_available():
@@ -272,21 +275,15 @@ class CudaKernels:
 _loaded: dict[tuple[Any, ...], Kernel] = {}
 
 
-def load_kernel(name: str, constants: Mapping[str, int | str], shared_bytes: int, device: torch.device) -> Kernel:
-    """The kernel of a device for a set of constants; loaded once in a process."""
-    key = (name, tuple(sorted(constants.items())), shared_bytes, device.index)
-    if key not in _loaded:
-        major, minor = torch.cuda.get_device_capability(device)
-        code = compile_kernel(name, constants, f"sm_{major}{minor}")
-        with torch.cuda.device(device):
-            torch.cuda.current_stream().synchronize()  # makes the device's context current
-            _loaded[key] = Kernel(name, code, shared_bytes)
-    return _loaded[key]
-
-
 def load_kernels(wanted: Sequence[tuple[str, Mapping[str, int | str], int]], device: torch.device) -> list[Kernel]:
-    """Several kernels; what is not cached is compiled in parallel."""
+    """A device's kernels, each loaded once in a process; what is not cached is compiled in parallel."""
+    keys = [(name, tuple(sorted(constants.items())), shared, device.index) for name, constants, shared in wanted]
+    missing = {key: one for key, one in zip(keys, wanted, strict=True) if key not in _loaded}
     major, minor = torch.cuda.get_device_capability(device)
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        list(pool.map(lambda w: compile_kernel(w[0], w[1], f"sm_{major}{minor}"), wanted))
-    return [load_kernel(name, constants, shared_bytes, device) for name, constants, shared_bytes in wanted]
+        codes = list(pool.map(lambda w: compile_kernel(w[0], w[1], f"sm_{major}{minor}"), missing.values()))
+    with torch.cuda.device(device):
+        torch.cuda.current_stream().synchronize()  # makes the device's context current
+        for (key, (name, _, shared_bytes)), code in zip(missing.items(), codes, strict=True):
+            _loaded[key] = Kernel(name, code, shared_bytes)
+    return [_loaded[key] for key in keys]

@@ -48,7 +48,7 @@ class Feed:
         place[:count] = torch.as_tensor(values)
         self.tensor[:count].copy_(place[:count], non_blocking=True)
         if event is not None:
-            event.record()
+            event.record(torch.cuda.current_stream(self.device))
 
 
 class Arrivals:
@@ -56,8 +56,8 @@ class Arrivals:
 
     def __init__(self, source: Tensor) -> None:
         self._source = source
-        self._pinned = source.device.type == "cuda"
-        self._free = [torch.empty(source.shape, dtype=source.dtype, pin_memory=self._pinned) for _ in range(DEPTH)]
+        pinned = source.device.type == "cuda"
+        self._free = [torch.empty(source.shape, dtype=source.dtype, pin_memory=pinned) for _ in range(DEPTH)]
         self._under_way: deque[tuple[Any, Tensor]] = deque()
 
     def request(self) -> None:
@@ -67,11 +67,7 @@ class Arrivals:
             self._free.append(self._under_way.popleft()[1])
         place = self._free.pop()
         place.copy_(self._source, non_blocking=True)
-        event = None
-        if self._pinned:
-            event = torch.cuda.Event()
-            event.record()
-        self._under_way.append((event, place))
+        self._under_way.append((_event_after(self._source.device), place))
 
     def newest(self) -> np.ndarray[Any, Any] | None:
         """The newest copy that has arrived since the last question; None if there is none."""
@@ -110,10 +106,8 @@ class Departures:
     def __init__(self, *sources: Tensor, depth: int = 4) -> None:
         """`depth`: so many frames may be under way, or taken and still in use."""
         self._sources = sources
-        self._pinned = sources[0].device.type == "cuda"
-        self._free = [
-            [torch.empty(s.shape, dtype=s.dtype, pin_memory=self._pinned) for s in sources] for _ in range(depth)
-        ]
+        pinned = sources[0].device.type == "cuda"
+        self._free = [[torch.empty(s.shape, dtype=s.dtype, pin_memory=pinned) for s in sources] for _ in range(depth)]
         self._under_way: deque[tuple[Any, list[Tensor]]] = deque()
 
     @property
@@ -126,11 +120,7 @@ class Departures:
         places = self._free.pop(0)
         for place, source in zip(places, self._sources, strict=True):
             place.copy_(source, non_blocking=True)
-        event = None
-        if self._pinned:
-            event = torch.cuda.Event()
-            event.record()
-        self._under_way.append((event, places))
+        self._under_way.append((_event_after(self._sources[0].device), places))
 
     def take(self) -> list[np.ndarray[Any, Any]] | None:
         """The oldest frame, waited for; None if none is under way. It lasts until `depth` - 1 more were sent."""
@@ -188,14 +178,15 @@ class Captured:
     """Work that is queued again and again: on a GPU one graph, on a CPU the function itself.
 
     It runs once first, so that nothing is allocated or chosen while the graph is recorded. The function is kept as long
-    as the graph, which knows the addresses of the function's tensors.
+    as the graph, which knows the addresses of the function's tensors. What other threads do on the device meanwhile
+    (decoding, say) does not disturb the recording.
     """
 
     def __init__(self, work: Callable[[], Any], device: torch.device, memory: Any = None) -> None:
         self.result: Any = None
         self._work = work
+        self._replay: Callable[[], Any] = work
         if device.type != "cuda":
-            self.run: Callable[[], Any] = work
             return
         with torch.cuda.device(device), torch.inference_mode():
             side = torch.cuda.Stream()
@@ -204,6 +195,19 @@ class Captured:
                 work()
             torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=memory):
+            with torch.cuda.graph(graph, pool=memory, capture_error_mode="thread_local"):
                 self.result = work()
-        self.run = graph.replay
+        self._replay = graph.replay
+
+    def run(self) -> None:
+        """Queue the work on the current stream."""
+        self._replay()
+
+
+def _event_after(device: torch.device) -> torch.cuda.Event | None:
+    """What happens when all that is queued on the device's current stream is done; None on a CPU, where it is."""
+    if device.type != "cuda":
+        return None
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return event

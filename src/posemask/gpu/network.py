@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..networks.graph import Graph
 from . import reference
 from .compiler import CudaKernels, Kernels, Launchable
+from .feed import Captured
 from .launches import Count, Launch, Value, launch_of
 from .plan import Block, Plain, Plan, Pointwise, Stem, Step, Tower, inputs_of, plan
 
@@ -115,25 +116,18 @@ class CudaNetwork:
             wanted = f"{self.input_dtype} (N, *{self.input_shape}) on {self.device}"
             raise InputError(f"the network expects {wanted}, got {got}")
         values = {self.plan.input: image.contiguous()}
-        for output, run, ended in self._runs:
-            values[output] = run(values)
-            for name in ended:
-                del values[name]
+        with torch.cuda.device_of(image):  # kernels go to the current device's stream
+            for output, run, ended in self._runs:
+                values[output] = run(values)
+                for name in ended:
+                    del values[name]
         return tuple(values[name].half() if name in self._maps else values[name] for name in self.plan.outputs)
 
     def capture(self, batch: int) -> Replay:
         """The network for a batch as one CUDA graph, already run once. Outputs are overwritten by each replay."""
         image = torch.zeros((batch, *self.input_shape), dtype=self.input_dtype, device=self.device)
-        with torch.cuda.device(self.device), torch.inference_mode():
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                self(image)
-            torch.cuda.current_stream().wait_stream(side)
-            captured = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(captured):
-                outputs = self(image)
-        return Replay(image, outputs, captured.replay)
+        captured = Captured(lambda: self(image), self.device)
+        return Replay(image, captured.result, captured.run)
 
 
 def _exact_values(plan: Plan) -> set[str]:

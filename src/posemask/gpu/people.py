@@ -8,7 +8,7 @@ import torch
 
 from ..numbers import tracking
 from .compiler import Kernels
-from .pictures import _Part, bits
+from .pictures import Part, bits
 
 __all__ = ["CROP_SIZE", "KEYPOINTS", "People"]
 
@@ -33,7 +33,7 @@ class People:
 
     def __init__(self, place: Kernels, count: int, *, smooth: bool, min_presence: float) -> None:
         shared_bytes = 8 * (70 + POINTS * 3 + 4 + 4)
-        self._part = _Part(place, "people", {"SMOOTH": int(smooth), "HEAT": HEATMAP_STRIDE}, 128, shared_bytes)
+        self._part = Part(place, "people", {"SMOOTH": int(smooth), "HEAT": HEATMAP_STRIDE}, 128, shared_bytes)
         self._count, self._min_presence = count, bits(min_presence)
         rules = (tracking.VISIBILITY_ALPHA, tracking.MIN_OBJECT_SIZE, tracking.OBJECT_SCALE)
         filters = [number for filter in tracking.ONE_EURO for number in filter]

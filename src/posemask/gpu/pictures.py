@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 
@@ -24,9 +24,11 @@ __all__ = [
     "Effect",
     "Format",
     "MaskFilter",
+    "Part",
     "Softener",
     "ToRgb",
     "bits",
+    "check_form",
     "picture_row",
     "plane_shape",
 ]
@@ -43,6 +45,12 @@ def bits(value: float) -> int:
     return int(struct.unpack("<I", struct.pack("<f", value))[0])
 
 
+def check_form(form: str) -> None:
+    """Raises `InputError` unless frames can have this form."""
+    if form not in get_args(Format):
+        raise InputError(f"form must be one of {', '.join(map(repr, get_args(Format)))}, got {form!r}")
+
+
 def plane_shape(size_hw: tuple[int, int], form: Format) -> tuple[int, ...]:
     """Shape of the uint8 tensor that holds a picture: (H, W, 3), or for NV12 (H * 3 / 2, W)."""
     height, width = size_hw
@@ -57,14 +65,14 @@ def picture_row(
     Raises `ImageError` unless it is a uint8 tensor of the right shape with contiguous rows.
     """
     shape = plane_shape(size_hw, form)
-    pitch = picture.stride(0)
-    fits = tuple(picture.shape) == shape and picture.dtype == torch.uint8 and picture[:1].is_contiguous()
-    if not fits:
+    if not isinstance(picture, torch.Tensor):
+        raise ImageError(f"a frame of this stream must be a uint8 tensor of shape {shape}, got {type(picture)}")
+    if tuple(picture.shape) != shape or picture.dtype != torch.uint8 or not picture[:1].is_contiguous():
         got = f"{picture.dtype} of shape {tuple(picture.shape)}, strides {picture.stride()}"
         raise ImageError(
             f"a frame of this stream must be a uint8 tensor of shape {shape} with contiguous rows, got {got}"
         )
-    first = picture.data_ptr()
+    first, pitch = picture.data_ptr(), picture.stride(0)
     if form == "rgb":
         return (first, *size_hw, pitch, 0, 0)
     colors = colors or YuvColors()
@@ -72,7 +80,7 @@ def picture_row(
     return (first, *size_hw, pitch, kind, first + pitch * size_hw[0])
 
 
-class _Part:
+class Part:
     """A kernel with its threads: `run(blocks, ...)` takes tensors, integers and None."""
 
     def __init__(
@@ -90,7 +98,7 @@ class ToRgb:
     """One NV12 picture after the other as RGB."""
 
     def __init__(self, place: Kernels, size_hw: tuple[int, int]) -> None:
-        self._part = _Part(place, "rgb", {}, 256)
+        self._part = Part(place, "rgb", {}, 256)
         self._blocks = -(-size_hw[0] * size_hw[1] // 256)
 
     def run(self, table: Tensor, outputs: Tensor) -> None:
@@ -118,8 +126,8 @@ class Cropper:
     ) -> None:
         height, width = size_hw
         constants = {"CROP_H": height, "CROP_W": width}
-        self._sampling = _Part(place, "sampling", {**constants, "FROM_ROIS": int(from_rois)}, 32)
-        self._crop = _Part(
+        self._sampling = Part(place, "sampling", {**constants, "FROM_ROIS": int(from_rois)}, 32)
+        self._crop = Part(
             place, "crop", {**constants, "REPLICATE": int(border == "replicate"), "KIND": 1 if exact else 2}, 256
         )
         self._blocks, self._scale, self._offset = -(-height * width // 256), bits(scale), bits(offset)
@@ -148,7 +156,7 @@ class MaskFilter:
             "SMOOTH": int(smooth),
             "MOVING": int(moving),
         }
-        self._mask = _Part(place, "mask", constants, 256)
+        self._mask = Part(place, "mask", constants, 256)
         self._blocks, self._count, self._smooth = -(-size_hw[0] * size_hw[1] // 256), count, smooth
         self.masks = torch.zeros((count, *size_hw), dtype=torch.float16, device=place.device)
         self._before = torch.zeros_like(self.masks)
@@ -171,7 +179,7 @@ class Softener:
 
     def __init__(self, place: Kernels, size_hw: tuple[int, int], count: int, *, border: str) -> None:
         constants = {"SIDE_H": size_hw[0], "SIDE_W": size_hw[1], "MATTE_REPLICATE": int(border == "replicate")}
-        self._soften = _Part(place, "soften", constants, 256)
+        self._soften = Part(place, "soften", constants, 256)
         self._blocks, self._count = -(-size_hw[0] * size_hw[1] // 256), count
         self.masks = torch.zeros((count, *size_hw), dtype=torch.float16, device=place.device)
         self.crop_from_image = torch.zeros((count, 2, 3), dtype=torch.float64, device=place.device)
@@ -221,7 +229,7 @@ class Composer:
         radius = len(weights) - 1
         matte = {"SIDE_H": mask_hw[0], "SIDE_W": mask_hw[1], "MATTE_REPLICATE": int(border == "replicate")}
         background = {"blur": 0, "picture": 1, "color": 2}[effect.background]
-        self._composite = _Part(place, "composite", {**matte, "BACKGROUND": background, "CELL": cell}, 256)
+        self._composite = Part(place, "composite", {**matte, "BACKGROUND": background, "CELL": cell}, 256)
         self._squares = max(-(-h // 2) * -(-w // 2) for h, w in sizes)
         self._cells_max = 1
         self._cells = self._blurred = None
@@ -229,9 +237,9 @@ class Composer:
             grids = [(-(-h // cell), -(-w // cell)) for h, w in sizes]
             self._cells_max = max((h + 2 * radius + 2) * (w + 2 * radius + 2) for h, w in grids)
             self._tiles = max(-(-(h + 2) // 16) * -(-(w + 2) // 16) for h, w in grids)
-            self._shrink = _Part(place, "shrink", {**matte, "CELL": cell, "MARGIN": radius + 1}, 256)
+            self._shrink = Part(place, "shrink", {**matte, "CELL": cell, "MARGIN": radius + 1}, 256)
             reach = 16 + 2 * radius
-            self._blur = _Part(place, "blur", {"CELL": cell, "RADIUS": radius}, 256, 16 * (reach * reach + reach * 16))
+            self._blur = Part(place, "blur", {"CELL": cell, "RADIUS": radius}, 256, 16 * (reach * reach + reach * 16))
             self._weights = torch.tensor(weights, dtype=torch.float32, device=place.device)
             self._cells = torch.zeros((len(sizes), self._cells_max, 4), dtype=torch.float32, device=place.device)
             self._blurred = torch.zeros((len(sizes), self._cells_max, 4), dtype=torch.float16, device=place.device)

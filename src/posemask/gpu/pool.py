@@ -24,6 +24,7 @@ import torch
 
 from ..bodies import BLAZEPOSE
 from ..errors import InputError, TimestampError
+from ..models.blazepose import OUTPUTS_WITH_MASK, OUTPUTS_WITHOUT_MASK
 from ..networks.graph import Graph
 from ..numbers.geometry import apply_affine, image_from_crop, image_from_resized, letterbox_roi, roi_from_points
 from ..pixels.torch import YuvColors
@@ -32,7 +33,7 @@ from .detector import DETECTOR_SIZE, Detector
 from .feed import Arrivals, Captured, Feed, Table
 from .network import CudaNetwork
 from .people import CROP_SIZE, KEYPOINTS, People
-from .pictures import Composer, Cropper, Effect, Format, MaskFilter, _Part, bits, plane_shape
+from .pictures import Composer, Cropper, Effect, Format, MaskFilter, Part, bits, check_form, plane_shape
 
 __all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults", "Skeleton"]
 
@@ -98,6 +99,7 @@ class _Streams:
             raise InputError(
                 f"a pool needs at least one stream, and frames of at least 2 x 2 pixels, got {list(sizes)}"
             )
+        check_form(form)
         if form == "nv12" and any(height % 2 or width % 2 for height, width in sizes):
             raise InputError("NV12 frames need an even height and width")
         if colors is not None and (form != "nv12" or len(colors) != len(sizes)):
@@ -108,13 +110,18 @@ class _Streams:
         self.backgrounds = Table(sizes, form, self.device, colors)
         self.dt = Feed(torch.full((self.count,), 1 / 30, dtype=torch.float64), self.device)
         self._times = np.full(self.count, -np.inf)
+        self._takes_backgrounds = effect is not None and effect.background == "picture"
+        self.table.set(self._black(form))  # until there are frames
         self.pictures: tuple[Tensor, ...] = ()
         if effect is not None:
-            shapes = [plane_shape(size, form) for size in sizes]
-            self.pictures = tuple(torch.zeros(shape, dtype=torch.uint8, device=self.device) for shape in shapes)
+            self.pictures = self._black(form)
             self.outputs.set(self.pictures)
-            if effect.background == "picture":
+            if self._takes_backgrounds:
                 self.backgrounds.set(self.pictures)  # until there are any
+
+    def _black(self, form: Format) -> tuple[Tensor, ...]:
+        shapes = [plane_shape(size, form) for size in self.sizes]
+        return tuple(torch.zeros(shape, dtype=torch.uint8, device=self.device) for shape in shapes)
 
     def feed(self, frames: Sequence[Tensor], times: Sequence[float], backgrounds: Sequence[Tensor] | None) -> None:
         now = np.asarray(times, dtype=np.float64)
@@ -123,6 +130,8 @@ class _Streams:
         late = np.flatnonzero(now <= self._times)
         if late.size:
             raise TimestampError(float(now[late[0]]), float(self._times[late[0]]))
+        if backgrounds is not None and not self._takes_backgrounds:
+            raise InputError("backgrounds are for Effect(background='picture')")
         self.table.set(frames)
         if backgrounds is not None:
             self.backgrounds.set(backgrounds)
@@ -179,9 +188,8 @@ class PosePool:
         device, n = place.device, len(sizes)
         self.device, self.count = device, n
         self._detector = Detector(place, detector, n, exact=precise)
-        self._landmarks = CudaNetwork(
-            landmarks.keep_outputs((0, 1, 3, 4, 2) if segmentation else (0, 1, 3, 4)), place, batch=n, precise=precise
-        )
+        outputs = OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK
+        self._landmarks = CudaNetwork(landmarks.keep_outputs(outputs), place, batch=n, precise=precise)
         self._crops = Cropper(
             place,
             (CROP_SIZE, CROP_SIZE),
@@ -228,17 +236,12 @@ class PosePool:
         self._warm_up()
 
     def _warm_up(self) -> None:
-        blank = [torch.zeros(s, dtype=torch.uint8, device=self.device) for s in self._shapes()]
-        self._streams.table.set(blank)
         memory = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
         self._observe = Captured(self._observe_all, self.device, memory)
         sizes = sorted({min(1 << i, self.count) for i in range(self.count.bit_length() + 1)})
         self._detect = {size: Captured(partial(self._detect_some, size), self.device, memory) for size in sizes}
         for stream in range(self.count):
             self.reset(stream)
-
-    def _shapes(self) -> list[tuple[int, ...]]:
-        return [plane_shape(size, self._streams.table._form) for size in self._streams.sizes]
 
     def step(
         self, frames: Sequence[Tensor], times: Sequence[float], *, backgrounds: Sequence[Tensor] | None = None
@@ -274,9 +277,10 @@ class PosePool:
 
     def reset(self, stream: int) -> None:
         """Forget a stream's person and time: its next frame is a new stream's first."""
-        self._people.has_roi[stream].zero_()
-        self._people.alive[stream].zero_()
-        self._people.roi[stream].copy_(self._start_roi[stream])
+        with torch.inference_mode():
+            self._people.has_roi[stream].zero_()
+            self._people.alive[stream].zero_()
+            self._people.roi[stream].copy_(self._start_roi[stream])
         self._followed[stream] = False
         self._doubtful[stream] = DOUBTFUL_STEPS
         self._streams.forget(stream)
@@ -317,7 +321,7 @@ class Skeleton:
         colors = [0x00FF7F if a % 2 and b % 2 else 0x3C8CFF if not (a % 2 or b % 2) else 0xFFFFFF for a, b in edges]
         colors += [0xFFFFFF] * KEYPOINTS
         constants = {"EDGES": len(edges), "POINTS": KEYPOINTS}
-        self._part = _Part(place, "skeleton", constants, 128, 24 * (len(edges) + KEYPOINTS) + 8)
+        self._part = Part(place, "skeleton", constants, 128, 24 * (len(edges) + KEYPOINTS) + 8)
         self._blocks = (max(-(-height // 16) * -(-width // 32) for height, width in sizes), len(sizes))
         self._edges = torch.tensor(edges, dtype=torch.int32, device=place.device)
         self._colors = torch.tensor(colors, dtype=torch.int32, device=place.device)
@@ -357,7 +361,6 @@ class SelfiePool:
         self._alive = torch.zeros(n, dtype=torch.int32, device=device)
         pictures = self._streams.pictures
         self._results = SelfieResults(masks=self._masks.masks, image_from_crop=self._maps, pictures=pictures)
-        self._streams.table.set([torch.zeros(plane_shape(s, form), dtype=torch.uint8, device=device) for s in sizes])
         self._work = Captured(self._run_all, device)
         self._alive.zero_()
 
@@ -372,7 +375,8 @@ class SelfiePool:
 
     def reset(self, stream: int) -> None:
         """Forget a stream's mask and time."""
-        self._alive[stream].zero_()
+        with torch.inference_mode():
+            self._alive[stream].zero_()
         self._streams.forget(stream)
 
     def _run_all(self) -> None:

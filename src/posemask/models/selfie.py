@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from .. import runtimes
 from ..errors import InputError, ModelFileError, TimestampError
+from ..networks.graph import Graph
 from ..numbers.geometry import image_from_resized, mirror_x
 from ..pixels import native as pixels
 from ..results import Array, Mask, Segmentation
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "make_segmentation",
     "only_one_mask",
+    "read",
     "step",
 ]
 
@@ -108,15 +110,21 @@ def load(
         ModelFileError: the file is malformed, or is not this kind of network.
         RuntimeUnavailableError: the runtime or the device is not there.
     """
+    spec, graph = read(model_type, model_url)
+    network = runtimes.load(graph, runtime=runtime, device=device, threads=threads)
+    one_channel = graph.output_shapes[0][3] == 1
+    return Selfie(spec=spec, network=network if one_channel else selfie_like_tflite(network), smooth_masks=smooth_masks)
+
+
+def read(model_type: str, model_url: str | os.PathLike[str] | None) -> tuple[SelfieSpec, Graph]:
+    """The network of a model type, or the user's own file in its place; errors as of `load`."""
     if model_type not in MODEL_TYPES:
         raise InputError(f"model_type must be one of {', '.join(map(repr, MODEL_TYPES))}, got {model_type!r}")
     spec = MODEL_TYPES[model_type]
     graph = read_network(spec.weights, model_url)
     if graph.input_shapes != ((1, *spec.input_hw, 3),) or graph.output_shapes[0][:3] != (1, *spec.input_hw):
         raise ModelFileError(f"the network is no Selfie Segmentation {model_type!r}: {graph}")
-    network = runtimes.load(graph, runtime=runtime, device=device, threads=threads)
-    one_channel = graph.output_shapes[0][3] == 1
-    return Selfie(spec=spec, network=network if one_channel else selfie_like_tflite(network), smooth_masks=smooth_masks)
+    return spec, graph
 
 
 def estimate(model: Selfie, image: Picture, *, flip_horizontal: bool = False) -> list[Segmentation]:
