@@ -49,10 +49,10 @@ Map: TypeAlias = npt.NDArray[np.float64]
 
 _UINT8, _FLOAT32, _BOOL = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.bool_)
 
-if "POSEMASK_ISA" in os.environ and not _pixels.select_level(os.environ["POSEMASK_ISA"]):
+_asked = os.environ.get("POSEMASK_ISA")  # empty: as if it were not there, as for the engine
+if _asked and not _pixels.select_level(_asked):
     raise RuntimeUnavailableError(
-        f"POSEMASK_ISA names instructions that this machine can run, one of {', '.join(_pixels.levels())}; "
-        f"got {os.environ['POSEMASK_ISA']!r}"
+        f"POSEMASK_ISA names instructions that this machine can run, one of {', '.join(_pixels.levels())}; got {_asked!r}"
     )
 
 
