@@ -52,7 +52,8 @@ _UINT8, _FLOAT32, _BOOL = np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.
 _asked = os.environ.get("POSEMASK_ISA")  # empty: as if it were not there, as for the engine
 if _asked and not _pixels.select_level(_asked):
     raise RuntimeUnavailableError(
-        f"POSEMASK_ISA names instructions that this machine can run, one of {', '.join(_pixels.levels())}; got {_asked!r}"
+        f"POSEMASK_ISA names instructions that this machine can run, one of {', '.join(_pixels.levels())}; "
+        f"got {_asked!r}"
     )
 
 
