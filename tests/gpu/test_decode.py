@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -114,6 +116,62 @@ def test_what_is_not_for_the_gpus_decoder_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(VideoError, match="damaged or not a video"):
         PacketSource(str(tmp_path / "text.mp4"))
+
+
+class FakeCodec:
+    """A decoder that gives a grey picture for each packet, has trouble with some, and keeps the last to the end."""
+
+    VideoPacketFlag = SimpleNamespace(ENDOFSTREAM=1)
+    PacketData = SimpleNamespace
+
+    def __init__(self, refused: range = range(0), sizes: tuple[tuple[int, int], ...] = ((96, 160),)) -> None:
+        self._refused, self._sizes, self._given, self._held = refused, sizes, 0, []
+
+    def Decode(self, data: SimpleNamespace) -> list[np.ndarray]:
+        ready, self._held = self._held, []
+        if hasattr(data, "decode_flag"):
+            return ready
+        self._given += 1
+        if self._given - 1 in self._refused:
+            self._held = ready
+            raise RuntimeError("what the decoder says")
+        height, width = self._sizes[min(self._given - 1, len(self._sizes) - 1)]
+        picture = np.full((height * 3 // 2, width), 128, np.uint8).view(Surface)
+        picture.pts = data.pts
+        self._held = [picture]
+        return ready
+
+
+class Surface(np.ndarray):
+    pts: int
+
+    def getPTS(self) -> int:
+        return self.pts
+
+
+def test_surfaces_come_with_their_times_to_the_last(clip: Path) -> None:
+    source, codec = PacketSource(str(clip)), FakeCodec(refused=range(3, 5))
+    surfaces = decode.Surfaces(source, codec, codec, threading.Event())
+    times = [time for time, surface in surfaces if surface.shape == (144, 160)]
+    source.close()
+    assert surfaces.refused == 2
+    assert sorted(times) == pytest.approx(times)
+    assert len(times) == len(TIMES) - 2
+    assert times[-1] == pytest.approx(TIMES[-1])
+
+
+@pytest.mark.parametrize(
+    ("codec", "problem"),
+    [
+        (FakeCodec(refused=range(1000)), r"makes no picture of it.*on the CPU"),
+        (FakeCodec(sizes=((96, 160), (96, 160), (48, 80))), r"changes the size.*on the CPU"),
+    ],
+)
+def test_what_the_gpus_decoder_cannot_do_says_so(clip: Path, codec: FakeCodec, problem: str) -> None:
+    source = PacketSource(str(clip))
+    with pytest.raises(VideoError, match=problem):
+        list(decode.Surfaces(source, codec, codec, threading.Event()))
+    source.close()
 
 
 @pytest.mark.parametrize(

@@ -248,9 +248,9 @@ def test_the_unified_apis_calls(graph_of: Read, kernel_folder: Path, person: np.
     from posemask.gpu.chain import BlazePoseChain
     from posemask.models import blazepose
 
-    chain = BlazePoseChain(
-        EmulatedKernels(kernel_folder), graph_of("pose_detection"), graph_of("pose_landmark_lite"), segmentation=True
-    )
+    graphs = graph_of("pose_detection"), graph_of("pose_landmark_lite")
+    with torch.inference_mode():  # which a chain does not hand down to its calls
+        chain = BlazePoseChain(EmulatedKernels(kernel_folder), *graphs, segmentation=True)
     poses = chain.estimate(person, flip_horizontal=True)
     expected = blazepose.estimate(blazepose.load("lite", segmentation=True), person, flip_horizontal=True)
     crop_pixel = float(expected[0].roi[2]) / 256

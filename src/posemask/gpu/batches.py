@@ -103,7 +103,8 @@ class DeviceBatches:
 
     def _point_at(self, image: Tensor) -> None:
         self._picture = image  # must live as long as its address is in the table
-        self._table.set(torch.tensor([picture_row(image, (image.shape[0], image.shape[1]), "rgb")]))
+        with torch.inference_mode():
+            self._table.set(torch.tensor([picture_row(image, (image.shape[0], image.shape[1]), "rgb")]))
 
 
 class DeviceSelfie:

@@ -5,6 +5,7 @@ Device times are CUDA events; each figure is the median of its repeats after a w
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import statistics
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ..errors import InputError
 from ..networks.graph import Graph
 from . import decode
 from .feed import Departures
@@ -209,8 +211,8 @@ def measure_files(make: Callable[..., Any], path: str, streams: int, *, device: 
 
 
 def _measure_files(path: str, streams: int, device: str, make: Callable[..., Any] | None) -> FileTimes:
-    videos = [decode.read_video(path, device=device, form="nv12") for _ in range(streams)]
-    try:
+    with contextlib.ExitStack() as stack:
+        videos = [stack.enter_context(decode.read_video(path, device=device, form="nv12")) for _ in range(streams)]
         sizes = [video.size_hw for video in videos]
         pool = make(sizes, form="nv12", colors=[video.colors for video in videos]) if make else None
         leaving: Departures | None = None
@@ -233,6 +235,8 @@ def _measure_files(path: str, streams: int, device: str, make: Callable[..., Any
             pass
         torch.cuda.synchronize()
         elapsed = time.perf_counter() - begin
+        if steps < 2:
+            raise InputError(f"{path} is too short to be measured: two pictures are needed")
 
         busy = 0.0
         if pool is not None and leaving is not None:
@@ -245,9 +249,6 @@ def _measure_files(path: str, streams: int, device: str, make: Callable[..., Any
                 leaving.send()
 
             busy = median_ms(again, 10, inner=8) * (steps - 1) / 1e3 / elapsed
-    finally:
-        for video in videos:
-            video.close()
     frames_done = (steps - 1) * streams
     return FileTimes(streams=streams, frames=frames_done, frames_per_s=frames_done / elapsed, busy=busy)
 

@@ -60,7 +60,8 @@ class _Uploads:
             return image.to(self._device).contiguous()
         host, picture = self._places(image.shape[:2])
         np.copyto(host.numpy(), image)
-        copied: torch.Tensor = picture.copy_(host, non_blocking=True)
+        with torch.inference_mode():
+            copied: torch.Tensor = picture.copy_(host, non_blocking=True)
         return copied
 
     def _make(self, size_hw: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,12 +27,12 @@ from ..results import Frame
 from .compiler import CudaKernels, require_cuda
 from .feed import Table
 from .packets import ON_THE_CPU, PacketSource
-from .pictures import Format, ToRgb, plane_shape
+from .pictures import Format, ToRgb, check_form, plane_shape
 
-__all__ = ["DeviceVideo", "read_video"]
+__all__ = ["DeviceVideo", "Surfaces", "read_video"]
 
 AHEAD = 8  # frames that are decoded before they are asked for
-MOST_DAMAGED = 100  # packets that the decoder may refuse before the first frame
+MOST_DAMAGED = 100  # packets that the decoder may refuse before the first picture
 NO_TIME = -(1 << 62)  # what goes through the decoder where a packet has no time
 
 
@@ -49,10 +49,12 @@ def read_video(source: str | os.PathLike[str], *, device: str = "cuda", form: Fo
         form: "rgb": frames are (H, W, 3) uint8 tensors; "nv12": (H * 3 / 2, W), with the video's own `colors`.
 
     Raises:
-        VideoError: there is no such file, nothing in it can be shown, or it is not for the GPU's decoder; then
-            `posemask.read_video` can decode it on the CPU.
+        VideoError: there is no such file, nothing in it can be shown, or it is not for the GPU's decoder (some of that
+            is known only while it is read); then `posemask.read_video` can decode it on the CPU.
+        InputError: the device or the form is wrong.
         RuntimeUnavailableError: PyNvVideoCodec, CUDA or the card's decoder is missing.
     """
+    check_form(form)
     place = require_cuda(device)
     codec = _codec()
     name = os.fspath(source)
@@ -76,18 +78,19 @@ class DeviceVideo:
         self.size_hw = packets.orientation.upright_hw(packets.stored_hw)
         self.rotation, self.colors = packets.orientation.degrees, packets.colors
         self.fps, self.duration, self.frame_count = packets.fps, packets.duration, packets.frame_count
-        self._packets, self._codec, self._refused = packets, codec, 0
+        self._packets, self._closing = packets, threading.Event()
         try:
             _check_capability(codec, device, packets)
             with torch.cuda.device(device):
                 self._stream = torch.cuda.Stream()
-                self._decoder = codec.CreateDecoder(
+                decoder = codec.CreateDecoder(
                     gpuid=device.index,
                     codec=getattr(codec.cudaVideoCodec, packets.codec),
                     cudacontext=_current_context(),
                     cudastream=self._stream.cuda_stream,
                     usedevicememory=True,
                 )
+                self._surfaces = Surfaces(packets, codec, decoder, self._closing)
                 self._fill = _Filler(packets, device, form)
         except BaseException:
             packets.close()
@@ -101,14 +104,13 @@ class DeviceVideo:
         self._ready: queue.Queue[tuple[int, float, torch.cuda.Event] | BaseException | None] = queue.Queue()
         self._using: int | None = None
         self._index, self._ended = 0, False
-        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._decode_all, name=f"decode {self.name}", daemon=True)
         self._thread.start()
 
     @property
     def damaged(self) -> int:
         """Packets that could not be decoded so far; they were skipped."""
-        return self._packets.damaged + self._refused
+        return self._packets.damaged + self._surfaces.refused
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -149,7 +151,7 @@ class DeviceVideo:
         end: BaseException | None = None
         try:
             with torch.cuda.device(self.device), torch.cuda.stream(self._stream), torch.inference_mode():
-                for time, surface in self._surfaces():
+                for time, surface in self._surfaces:
                     place = self._free.get()
                     if self._closing.is_set():
                         return
@@ -165,13 +167,31 @@ class DeviceVideo:
         finally:
             self._ready.put(end)
 
-    def _surfaces(self) -> Iterator[tuple[float, torch.Tensor]]:
-        """Times, and pictures (H * 3 / 2, W) in the decoder's own memory, good until the next packet goes in."""
+
+class Surfaces:
+    """Times, and pictures (H * 3 / 2, W) in the decoder's own memory, good until the next is asked for: an iterator.
+
+    It ends with the file, or soon after `closing` is set.
+
+    Attributes:
+        refused: packets that the decoder did not take so far; they were skipped.
+    """
+
+    def __init__(self, packets: PacketSource, codec: Any, decoder: Any, closing: threading.Event) -> None:
+        self._packets, self._codec, self._decoder, self._closing = packets, codec, decoder, closing
+        self._shape = plane_shape(packets.stored_hw, "nv12")
+        self._any = False
+        self.refused = 0
+
+    def __iter__(self) -> Iterator[tuple[float, torch.Tensor]]:
+        """Raises `VideoError` if nothing decodes, or if the pictures change their size."""
         for packet in self._packets:
             if self._closing.is_set():
                 return
             yield from self._decoded(packet)
         yield from self._decoded(None)
+        if not self._any:
+            raise VideoError(f"{self._packets.name}: the GPU's decoder makes no picture of it; {ON_THE_CPU}")
 
     def _decoded(self, packet: av.Packet[Any] | None) -> Iterator[tuple[float, torch.Tensor]]:
         data = self._codec.PacketData()
@@ -183,15 +203,23 @@ class DeviceVideo:
         try:
             frames = self._decoder.Decode(data)
         except Exception:
-            self._refused += 1
-            if self._refused > MOST_DAMAGED and self._index == 0:
+            self.refused += 1
+            if self.refused > MOST_DAMAGED and not self._any:
                 raise
             return
         for frame in frames:
+            self._any = True
             pts = frame.getPTS()
             time = self._packets.time_of(None if pts == NO_TIME else pts)
-            if time is not None:
-                yield time, torch.from_dlpack(frame)
+            if time is None:
+                continue
+            surface = torch.from_dlpack(frame)
+            if tuple(surface.shape) != self._shape:
+                raise VideoError(
+                    f"{self._packets.name} changes the size of its pictures at {time:g} s; the GPU's decoder is used "
+                    f"for one size; {ON_THE_CPU}"
+                )
+            yield time, surface
 
 
 class _Filler:

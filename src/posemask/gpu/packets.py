@@ -99,7 +99,8 @@ class PacketSource:
         """Seconds at which the picture of a packet is shown, asked for in that order; None if it is not shown."""
         if pts is not None and pts in self._unseen:
             return None  # before the cut that an edit list makes
-        return self._timeline.time_of(None if pts is None else float(Fraction(pts) * self._time_base - self._origin))
+        time = self._timeline.time_of(None if pts is None else float(Fraction(pts) * self._time_base - self._origin))
+        return time if time >= 0 else None  # as `posemask.media.Video` leaves out what comes before its start
 
     def close(self) -> None:
         """Close the file."""
