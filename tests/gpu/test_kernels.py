@@ -18,6 +18,7 @@ from posemask.gpu.pool import PoseResults, Skeleton
 from posemask.numbers.geometry import image_from_crop
 from posemask.numbers.landmarks import decode_landmarks, project_landmarks, refine_landmarks
 from posemask.numbers.tracking import Landmarks, next_roi, smooth_landmarks
+from posemask.pixels import native
 from posemask.pixels import torch as pixels
 from posemask.pixels.torch import YuvColors
 
@@ -78,6 +79,23 @@ def test_crops(place: Kernels, picture: torch.Tensor, form: str) -> None:
     wrong = (got[..., :3].float() - expected).abs() > 2**-12  # the rounding of half precision
     assert wrong.float().mean() < 1e-3
     assert not got[..., 3].any()
+
+
+@pytest.mark.parametrize("border", ["zero", "replicate"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3)])
+def test_crops_of_slivers(place: Kernels, size: tuple[int, int], border: str) -> None:
+    sliver = np.random.default_rng(4).integers(1, 256, (*size, 3), dtype=np.uint8)
+    around = np.full((size[0] + 2, size[1] + 2, 3), 255, np.uint8)  # which must not be seen
+    around[1:-1, 1:-1] = sliver
+    given = torch.from_numpy(around).to(place.device)[1:-1, 1:-1]
+    maps = image_from_crop(np.array([[0.3, 0.2, 4.0, 0.0], [4.0, 3.0, 12.0, 0.0], [0.0, 0.0, 1.5, 0.0]]), 32)
+    cropper = Cropper(place, (32, 32), 3, border=border, scale=1 / 255, offset=0.0, from_rois=False, exact=True)
+    cropper.maps.copy_(torch.from_numpy(maps))
+    table = torch.tensor([picture_row(given, size, "rgb")], dtype=torch.int64).to(place.device)
+    got = cropper.run(table, torch.zeros(3, dtype=torch.int32, device=place.device), 3).cpu().numpy()
+    for crop, one in zip(got, maps, strict=True):
+        expected = native.crop(sliver, one, (32, 32), border=border, scale=1 / 255)  # type: ignore[arg-type]
+        np.testing.assert_allclose(crop, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("colors", COLORS)

@@ -92,9 +92,11 @@ class DeviceVideo:
                 )
                 self._surfaces = Surfaces(packets, codec, decoder, self._closing)
                 self._fill = _Filler(packets, device, form)
-        except BaseException:
+        except BaseException as error:
             packets.close()
-            raise
+            if isinstance(error, PosemaskError) or not isinstance(error, Exception):
+                raise
+            raise RuntimeUnavailableError(f"{device} has no decoder for {self.name}: {error}; {ON_THE_CPU}") from error
         shape = plane_shape(self.size_hw, form)
         self._ring = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in range(AHEAD + 1)]
         self._used = [torch.cuda.Event() for _ in self._ring]
@@ -135,6 +137,7 @@ class DeviceVideo:
         self._closing.set()
         self._free.put(0)  # wakes the thread if it waits for a place
         self._thread.join()
+        self._stream.synchronize()  # it may still be writing into the ring, whose memory is others' soon
         self._packets.close()
 
     def __enter__(self) -> DeviceVideo:

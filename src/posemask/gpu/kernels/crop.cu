@@ -31,12 +31,16 @@ crop(const long long* __restrict__ table, const int* __restrict__ rows, const do
     const double per = w != 0 ? 32.0 / w : 0.0;
     int sx = round_coordinate(x * per), sy = round_coordinate(y * per);
     if (REPLICATE) sx = clamp_int(sx, 0, 32 * (p.width - 1)), sy = clamp_int(sy, 0, 32 * (p.height - 1));
-    const int tx = clamp_int(sx >> 5, 0, p.width - 2), ty = clamp_int(sy >> 5, 0, p.height - 2);
-    const int left = tap_weight(sx, tx), right = tap_weight(sx, tx + 1), above = tap_weight(sy, ty), below = tap_weight(sy, ty + 1);
+    // A picture of one column or row has no second one to read.
+    const bool wide = p.width > 1, high = p.height > 1;
+    const int tx = wide ? clamp_int(sx >> 5, 0, p.width - 2) : 0, next_x = tx + wide;
+    const int ty = high ? clamp_int(sy >> 5, 0, p.height - 2) : 0, next_y = ty + high;
+    const int left = tap_weight(sx, tx), right = wide ? tap_weight(sx, next_x) : 0;
+    const int above = tap_weight(sy, ty), below = high ? tap_weight(sy, next_y) : 0;
     int value[3] = {0, 0, 0};
     if ((left | right) && (above | below)) {
         int a[3], b[3], c[3], d[3];
-        rgb_at(p, ty, tx, a), rgb_at(p, ty, tx + 1, b), rgb_at(p, ty + 1, tx, c), rgb_at(p, ty + 1, tx + 1, d);
+        rgb_at(p, ty, tx, a), rgb_at(p, ty, next_x, b), rgb_at(p, next_y, tx, c), rgb_at(p, next_y, next_x, d);
 #pragma unroll
         for (int k = 0; k < 3; k++) value[k] = (above * (left * a[k] + right * b[k]) + below * (left * c[k] + right * d[k]) + 512) >> 10;
     }
