@@ -402,8 +402,7 @@ def select_people(
     """The rows ``which``, ascending, of what `observe` gave."""
     if len(which) == len(landmarks.score):
         return landmarks, masks
-    kept = Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
-    return kept, None if masks is None else masks[which]
+    return landmarks[which], None if masks is None else masks[which]
 
 
 def make_poses(

@@ -150,8 +150,7 @@ def _each_once(
     before = expected_keypoints(tracks, time)[:followed, :, :2]
     apart = torso_distance(landmarks.xyz[:followed, :, :2], before).diagonal()
     order = np.concatenate([np.argsort(apart, kind="stable"), np.arange(followed, len(landmarks.score))])
-    ordered = Landmarks(*(getattr(landmarks, name)[order] for name in Landmarks.__dataclass_fields__))
-    return np.sort(order[distinct_people(model, ordered, first=followed)])
+    return np.sort(order[distinct_people(model, landmarks[order], first=followed)])
 
 
 def _believed(

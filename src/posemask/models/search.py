@@ -220,11 +220,11 @@ def _settle(observe: Observe, candidates: Floats) -> Landmarks:
     first = observe(starts.reshape(-1, 4))
     clarity = first.clarity.reshape(len(candidates), len(STARTS))
     best = np.arange(len(candidates)) * len(STARTS) + clarity.argmax(axis=1)
-    seen = _rows(first, best[clarity.max(axis=1) >= HOPELESS])
+    seen = first[best[clarity.max(axis=1) >= HOPELESS]]
     for _ in range(2):
         if len(seen.score):
             seen = observe(_distinct(next_roi(seen.auxiliary_xy), seen.clarity))
-    return _rows(seen, np.flatnonzero((seen.score >= PRESENCE) & (seen.clarity >= UNCLEAR)))
+    return seen[np.flatnonzero((seen.score >= PRESENCE) & (seen.clarity >= UNCLEAR))]
 
 
 def _distinct(rois: Floats, clarity: Floats) -> Floats:
@@ -234,10 +234,6 @@ def _distinct(rois: Floats, clarity: Floats) -> Floats:
         if not _alike(rois[i], rois[kept], NEXT_REGION).any():
             kept.append(i)
     return rois[kept]
-
-
-def _rows(landmarks: Landmarks, which: npt.NDArray[np.intp]) -> Landmarks:
-    return Landmarks(*(getattr(landmarks, name)[which] for name in Landmarks.__dataclass_fields__))
 
 
 def _alike(roi: Floats, others: Floats, limits: tuple[float, float]) -> npt.NDArray[np.bool_]:

@@ -61,6 +61,10 @@ class Landmarks:
     clarity: Array
     roi: Array
 
+    def __getitem__(self, people: Array) -> Landmarks:
+        """Those of some people: (N,) indices."""
+        return Landmarks(*(getattr(self, name)[people] for name in Landmarks.__dataclass_fields__))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Smoothing:
