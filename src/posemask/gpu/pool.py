@@ -157,8 +157,8 @@ class PosePool:
         effect: what finished frames show, None for none.
         skeleton: draw the keypoints into the finished frames.
         smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `posemask.models.blazepose`.
-        precise: run the networks with the errors of float32. In half precision they are a third faster in large
-            batches, but a keypoint whose heat map lies near a decision of its refinement may jump by pixels.
+        precise: run the networks with the errors of float32. In half precision they take a third less time in
+            large batches, but a keypoint whose heat map lies near a decision of its refinement may jump by pixels.
 
     Everything is compiled, allocated and captured here: no frame pays for it.
     """
