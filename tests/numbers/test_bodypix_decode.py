@@ -122,6 +122,7 @@ def test_input_grid_is_valid(size_hw: tuple[int, int], resolution: float, stride
 def test_input_grid_of_the_documented_example() -> None:
     assert b.input_grid((861, 1049), 0.5, 16) == b.InputGrid(size_hw=(861, 1049), input_hw=(417, 513), pad_yx=(0, 5))
     assert b.input_grid((513, 257), 1.0, 16).input_hw == (513, 257)
+    assert b.input_grid((1, 1), 1.0, 16).input_hw == (17, 17)
 
 
 def test_masks_meet_the_threshold_where_the_network_says_it() -> None:

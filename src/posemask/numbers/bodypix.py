@@ -74,7 +74,7 @@ def input_grid(size_hw: tuple[int, int], internal_resolution: float, output_stri
 
     def side(pixels: int) -> int:
         shrunk = pixels * internal_resolution
-        if (shrunk - 1) % output_stride == 0:
+        if shrunk > 1 and (shrunk - 1) % output_stride == 0:
             return int(shrunk)
         return max(math.floor(shrunk / output_stride), 1) * output_stride + 1
 
