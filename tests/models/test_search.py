@@ -8,17 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from posemask.models import search
+from posemask.models.faces import Faces
 from posemask.models.search import Candidates
 from posemask.numbers.tracking import Landmarks
 
 NOBODY = np.empty((0, 4))
+FACE_SHAPE = np.array([[-0.2, -0.2], [0.2, -0.2], [0, 0], [0, 0.3], [-0.5, 0], [0.5, 0]])  # in its size
 
 
 class World:
     """People at known regions (x, y, size), and ghosts, of which the landmark network's heat maps show little.
 
     The detector finds whoever lies in a view and is neither too small nor too large; the landmark network finds who is
-    in the middle of a region.
+    in the middle of a region. Each face detector gives every one of `faces`, regions of whom they belong to, its score.
     """
 
     def __init__(
@@ -28,26 +30,50 @@ class World:
         *,
         clarity: float = 0.7,
         presence: float = 0.9,
+        faces: list[tuple[float, float, float]] = (),
+        face_scores: tuple[float, float] = (0.9, 0.9),
+        seen_by_detector: bool = True,
     ) -> None:
         self.people, self.ghosts = people, list(ghosts)
         self.clarity, self.presence = clarity, presence
+        self.faces, self.face_scores, self.seen_by_detector = faces, face_scores, seen_by_detector
 
     def look(self, views: np.ndarray, min_score: float) -> Candidates:
-        rois, faces, scores = [], [], []
-        for x, y, side, _ in views:
-            for target in self.people + self.ghosts:
+        rois, numbers = [], []
+        for number, (x, y, side, _) in enumerate(views):
+            for target in self.people + self.ghosts if self.seen_by_detector else []:
                 if abs(target[0] - x) < side / 2 and abs(target[1] - y) < side / 2 and 0.1 < target[2] / side < 1.5:
                     rois.append([*target, 0.0])
-                    face = target[2] / 20
-                    top = target[1] - target[2] / 3
-                    faces.append([target[0] - face, top - face, target[0] + face, top + face])
-                    scores.append(0.9)
-        return Candidates(np.reshape(rois, (-1, 4)), np.reshape(faces, (-1, 4)), np.array(scores, float))
+                    numbers.append(number)
+        return Candidates(np.reshape(rois, (-1, 4)), np.full(len(rois), 0.9), np.array(numbers, int))
+
+    def look_for_faces(self, views: np.ndarray, min_score: float) -> tuple[Faces, Faces]:
+        below, size = search.REGION_OF_FACE
+        found = [
+            (number, np.array([face[0], face[1] - below * face[2] / size]), face[2] / size)
+            for number, (x, y, side, _) in enumerate(views)
+            for face in self.faces
+            if np.hypot(face[0] - x, face[1] - below * face[2] / size - y) < side / 2
+        ]
+        return tuple(  # type: ignore[return-value]
+            Faces(
+                points=np.reshape([center + FACE_SHAPE * side for _, center, side in kept], (-1, 6, 2)),
+                centers=np.reshape([center for _, center, _ in kept], (-1, 2)),
+                sizes=np.array([side for *_, side in kept]),
+                scores=np.full(len(kept), score),
+                views=np.array([number for number, *_ in kept], int),
+            )
+            for score in self.face_scores
+            for kept in [found if score >= min_score else []]
+        )
 
     def observe(self, rois: np.ndarray) -> Landmarks:
         xyz = np.zeros((len(rois), 33, 3))
         shape = np.random.default_rng(3).uniform(-0.35, 0.35, (33, 2))
-        shape[[0, 7, 8]] = [0, -1 / 3]
+        below, size = search.REGION_OF_FACE
+        for keypoints, point in zip(search.FACE_POINTS, FACE_SHAPE, strict=False):
+            shape[list(keypoints)] = [0, -below / size] + point / size
+        shape[[7, 8]] = [0, -below / size]
         auxiliary = np.zeros((len(rois), 2, 2))
         clarity = np.zeros(len(rois))
         for i, roi in enumerate(rois):
@@ -64,7 +90,7 @@ class World:
 
 
 def found(world: World, size_hw: tuple[int, int] = (480, 640), known: np.ndarray = NOBODY) -> list[tuple[int, int]]:
-    rois = search.find_people(world.look, world.observe, search.search_views(size_hw), known)
+    rois = search.find_people(world.look, world.look_for_faces, world.observe, search.search_views(size_hw), known)
     return sorted((round(x), round(y)) for x, y, *_ in rois)
 
 
@@ -90,15 +116,15 @@ def test_a_landmark_network_that_sees_nobody_is_believed() -> None:
 
 
 def test_less_evidence_is_enough_in_company() -> None:
-    """0.45 and a fifth of the detector's 0.9 is evidence between what is needed in company and alone."""
-    alone = World([(100, 200, 120)], clarity=0.45)
+    """0.47 and a fifth of the detector's 0.9 is evidence between what is needed in company and alone."""
+    alone = World([(100, 200, 120)], clarity=0.47)
     assert found(alone) == []
     sure = World([(100, 200, 120), (400, 240, 200)])
     observe = sure.observe
 
     def one_is_less_clear(rois: np.ndarray) -> Landmarks:
         seen = observe(rois)
-        seen.clarity[seen.xyz[:, 0, 0] < 200] = 0.45
+        seen.clarity[seen.xyz[:, 0, 0] < 200] = 0.47
         return seen
 
     sure.observe = one_is_less_clear  # type: ignore[method-assign]
@@ -121,13 +147,74 @@ def test_who_is_not_seen_again_in_the_middle_of_a_view_must_be_clearer() -> None
         look = world.look
 
         def not_in_the_middle(views: np.ndarray, min_score: float) -> Candidates:
-            return look(views[np.hypot(views[:, 0] - person[0], views[:, 1] - person[1]) > 1], min_score)
+            seen = look(views, min_score)
+            return seen[np.hypot(*(views[seen.views, :2] - person[:2]).T) > 1]
 
         world.look = not_in_the_middle  # type: ignore[method-assign]
         return world
 
     assert found(glimpsed(0.55)) == []
     assert found(glimpsed(0.65)) == [(100, 200)]
+
+
+def test_a_face_is_evidence() -> None:
+    person = (100, 200, 120)
+    assert found(World([person], clarity=0.45)) == []
+    assert found(World([person], clarity=0.45, faces=[person])) == [(100, 200)]
+    assert found(World([person], clarity=0.45, faces=[(400, 200, 120)])) == []  # of somebody else
+    assert found(World([person], clarity=0.3, faces=[person])) == []  # the landmark network must see a body
+
+
+def test_a_face_makes_no_company() -> None:
+    """Who is believed for the face's sake does not vouch for others: these need a body that is sure."""
+    people = [(100, 200, 120), (400, 240, 200)]
+    assert found(World(people, clarity=0.47, faces=people[:1])) == [(100, 200)]
+    assert found(World(people, clarity=0.53, faces=people[:1])) == [(100, 200), (400, 240)]
+
+
+def test_heads_sit_upright_on_bodies() -> None:
+    person = (100, 200, 120)
+    world = World([person], clarity=0.47, faces=[person])
+    look_for_faces = world.look_for_faces
+
+    def upside_down(views: np.ndarray, min_score: float) -> tuple[Faces, ...]:
+        flip = [1, 0, 2, 3, 5, 4]  # eyes change places
+        return tuple(
+            Faces(found.points[:, flip], found.centers, found.sizes, found.scores, found.views)
+            for found in look_for_faces(views, min_score)
+        )
+
+    assert found(world) == [(100, 200)]
+    world.look_for_faces = upside_down  # type: ignore[method-assign, assignment]
+    assert found(world) == []
+
+
+def test_a_face_leads_to_whom_the_detector_does_not_see() -> None:
+    person = (100, 200, 120)
+    assert found(World([person], seen_by_detector=False)) == []
+    assert found(World([person], seen_by_detector=False, faces=[person])) == [(100, 200)]
+    assert found(World([], seen_by_detector=False, faces=[person])) == []
+    assert found(World([person], faces=[person]), known=np.array([[*person, 0.0]])) == []
+
+
+@pytest.mark.parametrize(("scores", "people"), [((0.7, 0.02), []), ((0.02, 0.9), [(100, 200)]), ((0.4, 0.45), [])])
+def test_faces_must_be_seen_again(scores: tuple[float, float], people: list[tuple[int, int]]) -> None:
+    """0.5 in a view by either detector, 0.4 in the mean of both in the second look."""
+    person = (100, 200, 120)
+    assert found(World([person], seen_by_detector=False, faces=[person], face_scores=scores)) == people
+
+
+def test_bodies_lie_below_faces_however_these_are_turned() -> None:
+    def region(degrees: float) -> np.ndarray:
+        radians = np.deg2rad(degrees)
+        turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+        points = FACE_SHAPE @ turn.T * 10 + [200, 100]
+        face = Faces(points[None], np.array([[200.0, 100]]), np.array([10.0]), np.ones(1), np.zeros(1, int))
+        return search._regions_of(face)[0]
+
+    np.testing.assert_allclose(region(0), [200, 140, 140, 0])
+    np.testing.assert_allclose(region(20), [200, 140, 140, 0])  # a head tilts on an upright body
+    np.testing.assert_allclose(region(90), [160, 100, 140, np.pi / 2])
 
 
 def test_candidates_who_become_one_are_followed_once() -> None:
@@ -139,7 +226,7 @@ def test_candidates_who_become_one_are_followed_once() -> None:
         return world.observe(rois)
 
     candidates = np.array([[320.0, 240, 300, 0], [300, 230, 250, 0], [340, 250, 330, 0]])
-    found_once = Candidates(candidates[:1], np.zeros((1, 4)), np.array([0.9]))
+    found_once = Candidates(candidates[:1], np.array([0.9]), np.zeros(1, int))
     assert search.verify(observe, candidates, NOBODY, found_once).shape == (1, 4)
     assert looks == [6, 1, 1]
 

@@ -9,7 +9,7 @@ import pytest
 from posemask.weights import CATALOGUE, DEFAULT_NAMES, PublishedModel
 
 
-def test_the_default_models_are_those_of_blazepose_and_selfie_segmentation() -> None:
+def test_the_default_models_are_those_of_blazepose_its_search_and_selfie_segmentation() -> None:
     assert DEFAULT_NAMES == (
         "pose_detection",
         "pose_landmark_lite",
@@ -17,6 +17,8 @@ def test_the_default_models_are_those_of_blazepose_and_selfie_segmentation() -> 
         "pose_landmark_heavy",
         "selfie_segmentation",
         "selfie_segmentation_landscape",
+        "face_detection_short_range",
+        "face_detection_full_range_sparse",
     )
 
 

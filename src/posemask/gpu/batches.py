@@ -1,6 +1,7 @@
 """The models' networks on pictures that lie on a GPU: what `posemask.models` takes in place of its own networks.
 
     picture, views    ->  crops  ->  detector              ->  people in each view
+    picture, views    ->  crops  ->  face detectors        ->  faces in each view
     picture, regions  ->  crops  ->  landmark network      ->  refined keypoints, metres, masks of each
     picture           ->  resized -> selfie segmentation   ->  probabilities
 
@@ -11,7 +12,7 @@ uint8 tensors on the device, of any size.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,8 @@ import numpy.typing as npt
 import torch
 
 from ..models.blazepose import OUTPUTS_WITH_MASK, OUTPUTS_WITHOUT_MASK, candidates_in
+from ..models.faces import FACE_DETECTORS, MOST_FACES, Faces, faces_in
+from ..models.rows import joined
 from ..models.search import Candidates
 from ..networks.graph import Graph
 from ..numbers.geometry import image_from_crop, image_from_resized
@@ -38,18 +41,33 @@ Floats = npt.NDArray[np.float64]
 VIEWS = (1, 8, 64)
 REGIONS = (1, 2, 4, 8, 16)
 HEATMAP_SIZE = 64
+FACE_POINTS = 6
 FEW_REGIONS = 1  # so many are run by the network that is tuned for one picture
 PEOPLE_IN_A_VIEW = (1, 10)  # more are rounded up to a power of two
 
 
 class DeviceBatches:
-    """BlazePose's two networks, see `posemask.models.blazepose.Batches`.
+    """BlazePose's networks, see `posemask.models.blazepose.Batches`.
 
     The networks are compiled here, and what a picture of few people needs is captured. The rest is captured (not
     compiled) when it is first needed.
+
+    Args:
+        place: where the kernels run.
+        detector, landmarks: the published graphs.
+        segmentation: make masks.
+        face_detectors: the graphs of `posemask.models.faces.FACE_DETECTORS`, for the thorough search.
     """
 
-    def __init__(self, place: Kernels, detector: Graph, landmarks: Graph, *, segmentation: bool) -> None:
+    def __init__(
+        self,
+        place: Kernels,
+        detector: Graph,
+        landmarks: Graph,
+        *,
+        segmentation: bool,
+        face_detectors: Sequence[Graph] = (),
+    ) -> None:
         self._table = Feed(torch.zeros((1, 6), dtype=torch.int64), place.device)
         self._row = torch.zeros(max(*VIEWS, *REGIONS), dtype=torch.int32, device=place.device)
         graph = landmarks.keep_outputs(OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK)
@@ -60,8 +78,13 @@ class DeviceBatches:
             )
         )
         self._point_at(torch.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), dtype=torch.uint8, device=place.device))
-        views = Detector(place, detector, VIEWS[-1], exact=True)
-        self._looks = _Kept(lambda count, most: _Look(views, self._table.tensor, self._row, count, most))
+        self._looks = self._looks_of(Detector(place, detector, VIEWS[-1], exact=True), 4)
+        self._face_looks = [
+            self._looks_of(
+                Detector(place, graph, VIEWS[-1], size=spec.size, anchors=spec.anchors(), exact=True), FACE_POINTS
+            )
+            for spec, graph in zip(FACE_DETECTORS, face_detectors, strict=bool(face_detectors))
+        ]
         for most in PEOPLE_IN_A_VIEW:
             self._looks(VIEWS[0], most)
         for count in REGIONS[:4]:
@@ -69,15 +92,13 @@ class DeviceBatches:
 
     def look(self, image: Tensor, views: Floats, most: int, min_score: float) -> Candidates:
         self._point_at(image)
-        wanted = next((step for step in PEOPLE_IN_A_VIEW if step >= most), _power_of_two(most))
-        found = []
-        for first in range(0, len(views), VIEWS[-1]):
-            some = views[first : first + VIEWS[-1]]
-            people, scores = self._looks(_fitting(VIEWS, len(some)), wanted).run(some, min_score)
-            for view, points, each in zip(some, people[:, :most], scores[:, :most], strict=True):
-                found.append(candidates_in(view, points[each > 0], each[each > 0]))
-        return Candidates(
-            *(np.concatenate([getattr(part, name) for part in found]) for name in ("rois", "faces", "scores"))
+        return joined([candidates_in(*found) for found in _found_in(self._looks, views, most, min_score)])
+
+    def look_for_faces(self, image: Tensor, views: Floats, min_score: float) -> tuple[Faces, ...]:
+        self._point_at(image)
+        return tuple(
+            joined([faces_in(*found) for found in _found_in(looks, views, MOST_FACES, min_score)])
+            for looks in self._face_looks
         )
 
     def observe(self, image: Tensor, rois: Floats) -> tuple[Landmarks, npt.NDArray[np.float32] | None]:
@@ -100,6 +121,9 @@ class DeviceBatches:
             roi=rois,
         )
         return landmarks, masks[0] if masks else None
+
+    def _looks_of(self, detector: Detector, points: int) -> _Kept:
+        return _Kept(lambda count, most: _Look(detector, points, self._table.tensor, self._row, count, most))
 
     def _point_at(self, image: Tensor) -> None:
         self._picture = image  # must live as long as its address is in the table
@@ -143,13 +167,14 @@ class DeviceSelfie:
 
 
 class _Look:
-    """The detector on `count` views at once, as one graph."""
+    """A detector, which names so many points of whom it finds, on `count` views at once, as one graph."""
 
-    def __init__(self, detector: Detector, table: Tensor, row: Tensor, count: int, most: int) -> None:
+    def __init__(self, detector: Detector, points: int, table: Tensor, row: Tensor, count: int, most: int) -> None:
         device = table.device
+        self._size = detector.size
         self._maps = Feed(torch.zeros((count, 2, 3), dtype=torch.float64), device)
         self._min_score = Feed(torch.ones(1), device)
-        people = torch.zeros((count, most, 12), device=device)
+        people = torch.zeros((count, most, 4 + 2 * points), device=device)
         scores = torch.zeros((count, most), device=device)
         self._results = Download(people, scores)
 
@@ -162,7 +187,7 @@ class _Look:
 
     def run(self, views: Floats, min_score: float) -> list[npt.NDArray[Any]]:
         with torch.inference_mode():
-            self._maps.set(image_from_crop(views, DETECTOR_SIZE))
+            self._maps.set(image_from_crop(views, self._size))
             self._min_score.set([min_score])
             self._work.run()
             return self._results.first(len(views))
@@ -226,6 +251,18 @@ class _Kept:
         if key not in self._made:
             self._made[key] = self._make(*key)
         return self._made[key]
+
+
+def _found_in(
+    looks: _Kept, views: Floats, most: int, min_score: float
+) -> Iterator[tuple[int, Floats, npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Of each view in turn: its number, the view, and whom a detector found there with which scores."""
+    wanted = next((step for step in PEOPLE_IN_A_VIEW if step >= most), _power_of_two(most))
+    for first in range(0, len(views), VIEWS[-1]):
+        some = views[first : first + VIEWS[-1]]
+        people, scores = looks(_fitting(VIEWS, len(some)), wanted).run(some, min_score)
+        for i, (view, points, each) in enumerate(zip(some, people[:, :most], scores[:, :most], strict=True)):
+            yield first + i, view, points[each > 0], each[each > 0]
 
 
 def _fitting(steps: tuple[int, ...], count: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from ..errors import InputError, ModelFileError
 from ..media import read_image
 from ..models import blazepose, blazepose_stream, selfie
+from ..models.faces import read_face_detectors
 from ..models.files import read_network
 from ..models.tfjs_twins import landmarks_like_tflite
 from ..numbers.people import TrackerKind
@@ -93,9 +94,16 @@ class BlazePoseChain:
     """
 
     def __init__(
-        self, place: Kernels, detector: Any, landmarks: Any, *, segmentation: bool = False, **options: Any
+        self,
+        place: Kernels,
+        detector: Any,
+        landmarks: Any,
+        *,
+        face_detectors: Sequence[Any] = (),
+        segmentation: bool = False,
+        **options: Any,
     ) -> None:
-        batches = DeviceBatches(place, detector, landmarks, segmentation=segmentation)
+        batches = DeviceBatches(place, detector, landmarks, segmentation=segmentation, face_detectors=face_detectors)
         self._model = blazepose.BlazePose(
             detector=_not_on_the_host,
             landmarker=_not_on_the_host,
@@ -181,6 +189,7 @@ def load_blazepose(
         place,
         detector,
         landmarks,
+        face_detectors=read_face_detectors() if search == "thorough" else (),
         segmentation=segmentation,
         smooth_keypoints=smooth_keypoints,
         smooth_masks=smooth_masks,

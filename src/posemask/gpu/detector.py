@@ -1,9 +1,11 @@
-"""BlazePose's detector on parts of pictures: crops, the network, and the people in each, best first."""
+"""A detector on parts of pictures: crops, the network, and whom it finds in each, best first."""
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..networks.graph import Graph
@@ -20,23 +22,33 @@ DETECTOR_SIZE = 224
 
 
 class Detector:
-    """The detector for up to `count` views at once.
+    """A detector for up to `count` views at once.
 
     Args:
         place: where the kernels run.
         graph: the published network.
         count: the most views.
+        size, anchors: side of its square input in pixels, and (A, 2) of its outputs; BlazePose's by default.
         exact: run it with the errors of float32. Half precision moves regions by up to 0.1 pixels of the crop, and the
             landmark network answers a shift so small with up to a pixel in a picture that stands alone.
     """
 
-    def __init__(self, place: Kernels, graph: Graph, count: int, *, exact: bool) -> None:
+    def __init__(
+        self,
+        place: Kernels,
+        graph: Graph,
+        count: int,
+        *,
+        size: int = DETECTOR_SIZE,
+        anchors: npt.NDArray[np.float32] | None = None,
+        exact: bool,
+    ) -> None:
         self._network = CudaNetwork(graph, place, batch=count, precise=exact)
-        size_hw = (DETECTOR_SIZE, DETECTOR_SIZE)
         self._crops = Cropper(
-            place, size_hw, count, border="zero", scale=2 / 255, offset=-1.0, from_rois=False, exact=exact
+            place, (size, size), count, border="zero", scale=2 / 255, offset=-1.0, from_rois=False, exact=exact
         )
-        self._anchors = torch.tensor(detector_anchors()).to(place.device)
+        self.size = size
+        self._anchors = torch.tensor(detector_anchors() if anchors is None else anchors).to(place.device)
 
     def run(self, table: Tensor, rows: Tensor, maps: Tensor, most: int, min_score: Tensor) -> tuple[Tensor, Tensor]:
         """Queue it.
@@ -49,11 +61,11 @@ class Detector:
             min_score: a number on the device.
 
         Returns:
-            (V, most, 12) and (V, most), as of `weighted_nms`, in fractions of the view.
+            (V, most, 4 + 2 K) and (V, most), as of `weighted_nms`, in fractions of the view.
         """
         count = len(maps)
         self._crops.maps[:count].copy_(maps)
         raw, logits = self._network(self._crops.run(table, rows, count))
-        points, scores = decode_detections(raw, logits, self._anchors, input_size=DETECTOR_SIZE)
+        points, scores = decode_detections(raw, logits, self._anchors, input_size=self.size)
         people: tuple[Tensor, Tensor] = weighted_nms(points, scores, max_people=most, min_score=min_score)
         return people

@@ -47,8 +47,10 @@ from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
 from ..runtimes import RuntimeName
 from ..runtimes.native import NativeNetwork
+from .faces import Faces, look_for_faces, read_face_detectors
 from .files import read_network
 from .instances import separate
+from .rows import joined
 from .search import Candidates, find_people, search_views
 from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 
@@ -116,10 +118,13 @@ SAME_NEXT_REGION = 0.85  # the same for the intersection over union of the regio
 
 
 class Batches(Protocol):
-    """Both networks on many parts of a picture at once, with all that lies around them: a GPU's way."""
+    """The networks on many parts of a picture at once, with all that lies around them: a GPU's way."""
 
     def look(self, image: Array, views: Floats, most: int, min_score: float) -> Candidates:
         """Whom the detector finds in square views (V, 4), V >= 1, at most ``most`` in each."""
+
+    def look_for_faces(self, image: Array, views: Floats, min_score: float) -> tuple[Faces, ...]:
+        """As `posemask.models.faces.look_for_faces`."""
 
     def observe(self, image: Array, rois: Floats) -> tuple[Landmarks, npt.NDArray[np.float32] | None]:
         """As `posemask.models.blazepose.observe`."""
@@ -141,7 +146,8 @@ class BlazePose:
             overlapping views of a picture, too, which finds far more people among several and takes a second or so; in
             a stream it looks at two views a frame while fewer people are followed than are wanted.
         tracker: what says in a stream who had which id: ``"box"``, the overlap of people's boxes, or ``"keypoint"``.
-        batches: takes the place of ``detector`` and ``landmarker``; pictures are then whatever it takes for one.
+        face_detectors: those of `posemask.models.faces.FACE_DETECTORS`; for the thorough search only.
+        batches: takes the place of all networks; pictures are then whatever it takes for one.
     """
 
     detector: Network
@@ -154,6 +160,7 @@ class BlazePose:
     mask_by_window: bool = False
     search: Search = "fast"
     tracker: TrackerKind = "box"
+    face_detectors: tuple[Network, ...] = ()
     batches: Batches | None = None
 
 
@@ -208,6 +215,7 @@ def load(
         min_presence_score=min_presence_score,
         search=search,
         tracker=tracker,
+        face_detectors=tuple(map(load_network, read_face_detectors())) if search == "thorough" else (),
     )
 
 
@@ -235,37 +243,37 @@ def look(model: BlazePose, image: Picture, views: Floats, min_score: float) -> C
     return _look_at_each(model, image, views, MOST_PER_VIEW, min_score)
 
 
+def _look_for_faces(model: BlazePose, image: Picture, views: Floats, min_score: float) -> tuple[Faces, ...]:
+    if model.batches is not None:
+        return model.batches.look_for_faces(image, views, min_score)
+    return look_for_faces(model.face_detectors, image, views, min_score)
+
+
 def _look_at_each(model: BlazePose, image: Picture, views: Floats, max_people: int, min_score: float) -> Candidates:
     most = min(max_people, MAX_CANDIDATES)  # there cannot be more, however many are asked for
     if model.batches is not None:
         return model.batches.look(image, views, most, min_score)
-    found = [_look_at(model, image, view, most, min_score) for view in views]
-    return Candidates(
-        rois=np.concatenate([part.rois for part in found]),
-        faces=np.concatenate([part.faces for part in found]),
-        scores=np.concatenate([part.scores for part in found]),
-    )
+    return joined([_look_at(model, image, number, view, most, min_score) for number, view in enumerate(views)])
 
 
-def _look_at(model: BlazePose, image: Picture, view: Floats, most: int, min_score: float) -> Candidates:
+def _look_at(model: BlazePose, image: Picture, number: int, view: Floats, most: int, min_score: float) -> Candidates:
     size = MODEL_TYPES["full"].detector_size
     tensor = pixels.crop(image, image_from_crop(view, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
     raw, logits = model.detector(tensor[None])
     points, scores = decode_detections(raw[0], logits[0], detector_anchors(), input_size=size)
     people, people_scores = weighted_nms(points, scores, max_people=most, min_score=min_score)
-    return candidates_in(view, people[people_scores > 0], people_scores[people_scores > 0])
+    return candidates_in(number, view, people[people_scores > 0], people_scores[people_scores > 0])
 
 
-def candidates_in(view: Floats, people: Array, scores: Array) -> Candidates:
-    """The people (P, 12) that the detector found in a view (4,), as of `weighted_nms`, in pixels of the picture."""
+def candidates_in(number: int, view: Floats, people: Array, scores: Array) -> Candidates:
+    """The people (P, 12) found in a view (4,), the ``number``-th, as of `weighted_nms`, in pixels of the picture."""
     # After the box come the hips' centre and the point that gives scale and rotation of the whole body, in float32 as
     # everything before: from here on rounding would move the crop of a large picture by enough to be seen.
-    corners_and_points = people[:, :8].reshape(-1, 4, 2)
-    in_image = apply_affine(image_from_crop(view, 1).astype(people.dtype), corners_and_points)
+    in_image = apply_affine(image_from_crop(view, 1).astype(people.dtype), people[:, 4:8].reshape(-1, 2, 2))
     return Candidates(
-        rois=roi_from_points(in_image[:, 2], in_image[:, 3]).astype(np.float64),
-        faces=in_image[:, :2].reshape(-1, 4).astype(np.float64),
+        rois=roi_from_points(in_image[:, 0], in_image[:, 1]).astype(np.float64),
         scores=scores.astype(np.float64),
+        views=np.full(len(scores), number),
     )
 
 
@@ -362,10 +370,14 @@ def estimate(
     """
     rois = detect(model, image, max_people)
     if model.search == "thorough" and len(rois) < max_people:
-        views = search_views((image.shape[0], image.shape[1]))
-        rois = np.concatenate(
-            [rois, find_people(partial(look, model, image), partial(observe_landmarks, model, image), views, rois)]
+        others = find_people(
+            partial(look, model, image),
+            partial(_look_for_faces, model, image),
+            partial(observe_landmarks, model, image),
+            search_views((image.shape[0], image.shape[1])),
+            rois,
         )
+        rois = np.concatenate([rois, others])
     if not len(rois):
         return []
     landmarks, masks = observe(model, image, rois)

@@ -11,6 +11,7 @@ from ..numbers.geometry import letterbox_roi
 from ..numbers.people import box_similarity
 from ..numbers.tracking import next_roi
 from .blazepose import BlazePose, Floats, Picture, detect, look, observe_landmarks, squares
+from .rows import joined
 from .search import SCORE_WEIGHT, Candidates, search_views, verify
 
 __all__ = ["newcomers"]
@@ -40,12 +41,7 @@ def newcomers(
     found = look(model, image, due, model.min_detection_score)
     others = found[np.flatnonzero(_new(found.rois, known))]
     candidates = others.rois[np.argsort(-others.scores, kind="stable")[:ROLLING_CANDIDATES]]
-    everywhere = Candidates(
-        rois=np.concatenate([whole.rois, found.rois]),
-        faces=np.concatenate([whole.faces, found.faces]),
-        scores=np.concatenate([whole.scores, found.scores]),
-    )
-    people = verify(partial(observe_landmarks, model, image), candidates, known, everywhere)
+    people = verify(partial(observe_landmarks, model, image), candidates, known, joined([whole, found]))
     return np.concatenate([clear, people]), views_seen + ROLLING_VIEWS
 
 

@@ -23,14 +23,14 @@ def decode_detections(raw: Array, logits: Array, anchors: Array, *, input_size: 
     Fractions and not pixels, because MediaPipe rounds to float32 there, and a region of thousands of pixels feels it.
 
     Args:
-        raw: (..., A, 12) float: box centre x, y, width, height, then four points x, y, in pixels from the anchors.
+        raw: (..., A, 4 + 2 K) float: box centre x, y, width, height, then K points x, y, in pixels from the anchors.
         logits: (..., A, 1) float.
         anchors: (A, 2) centres in [0, 1].
         input_size: side of the square input in pixels.
 
     Returns:
-        points: (..., A, 12): x_min, y_min, x_max, y_max, then the points x, y: hips' centre, the point that says
-            scale and rotation of the whole body, shoulders' centre, the same for the upper body.
+        points: (..., A, 4 + 2 K): x_min, y_min, x_max, y_max, then the points x, y. BlazePose's four: hips' centre,
+            the point that says scale and rotation of the whole body, shoulders' centre, the same for the upper body.
         scores: (..., A) in [0, 1]; 0 where a box has negative size.
     """
     xp = array_namespace(raw)
@@ -38,7 +38,7 @@ def decode_detections(raw: Array, logits: Array, anchors: Array, *, input_size: 
     x, y = raw[..., 0] + anchors[:, 0], raw[..., 1] + anchors[:, 1]
     half_width, half_height = raw[..., 2] / 2, raw[..., 3] / 2
     box = xp.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=-1)
-    points = raw[..., 4:] + xp.concat([anchors, anchors, anchors, anchors], axis=-1)
+    points = raw[..., 4:] + xp.concat([anchors] * ((raw.shape[-1] - 4) // 2), axis=-1)
     scores = sigmoid(logits[..., 0])
     scores = xp.where((half_width >= 0) & (half_height >= 0), scores, xp.zeros_like(scores))
     return xp.concat([box, points], axis=-1), scores

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 DEFAULT_NAMES = tuple(name for name, model in CATALOGUE.items() if model.format == "tflite")
-"""The models that BlazePose and Selfie Segmentation use unless told otherwise."""
+"""The models that BlazePose, its thorough search and Selfie Segmentation use unless told otherwise."""
 
 
 def cache_folder() -> Path:

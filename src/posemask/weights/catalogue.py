@@ -51,6 +51,7 @@ _MEDIAPIPE_ASSETS = "https://storage.googleapis.com/mediapipe-assets/modules"
 _MEDIAPIPE_WHEEL = "mediapipe==0.10.21"
 _POSE_PACKAGE = "@mediapipe/pose@0.5.1675469404"
 _SELFIE_PACKAGE = "@mediapipe/selfie_segmentation@0.1.1675465747"
+_FACE_PACKAGE = "@mediapipe/face_detection@0.4.1646425229"
 
 _TFLITE = (
     PublishedModel(
@@ -135,6 +136,40 @@ _TFLITE = (
                 "pip", _MEDIAPIPE_WHEEL, "mediapipe/modules/selfie_segmentation/selfie_segmentation_landscape.tflite"
             ),
             PackagedFile("npm", _SELFIE_PACKAGE, "package/selfie_segmentation_landscape.tflite"),
+        ),
+    ),
+    PublishedModel(
+        name="face_detection_short_range",
+        task="face detection",
+        description="Face detector for faces within 2 m, 128×128",
+        format="tflite",
+        address=f"{_MEDIAPIPE_ASSETS}/face_detection/face_detection_short_range.tflite?generation=1782183508198291",
+        size=229_032,
+        sha256=(
+            "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
+            "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        ),
+        packages=(
+            PackagedFile("pip", _MEDIAPIPE_WHEEL, "mediapipe/modules/face_detection/face_detection_short_range.tflite"),
+            PackagedFile("npm", _FACE_PACKAGE, "package/face_detection_short_range.tflite"),
+        ),
+    ),
+    PublishedModel(
+        name="face_detection_full_range_sparse",
+        task="face detection",
+        description="Face detector for faces within 5 m, 192×192",
+        format="tflite",
+        address=f"{_MEDIAPIPE_ASSETS}/face_detection/face_detection_full_range_sparse.tflite?generation=1782183500697062",
+        size=680_736,
+        sha256=(
+            "671dd2f9ed11a78436fc21cc42357a803dfc6f73e9fb86541be942d5716c2dce",
+            "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+        ),
+        packages=(
+            PackagedFile(
+                "pip", _MEDIAPIPE_WHEEL, "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite"
+            ),
+            PackagedFile("npm", _FACE_PACKAGE, "package/face_detection_full_range_sparse.tflite"),
         ),
     ),
 )
