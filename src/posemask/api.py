@@ -215,7 +215,7 @@ def create_detector(
             ``"mediapipe"`` runs the whole chain in MediaPipe Tasks, which always smooths keypoints and never masks.
         device: ``"cpu"``, or ``"cuda"`` (``"cuda:1"``) for pictures and networks on an NVIDIA GPU (with
             ``runtime="torch"`` only the networks). ``"auto"`` is the CPU.
-        threads: CPU threads for the networks; None takes the machine's cores, four at most.
+        threads: CPU threads for the networks; None takes the machine's cores, four at most. Not with a CUDA device.
 
     Raises:
         InputError: an option is wrong.
@@ -225,6 +225,7 @@ def create_detector(
     _choice("model", model, ("blazepose",))
     _probability("min_detection_confidence", min_detection_confidence)
     _probability("min_presence_confidence", min_presence_confidence)
+    _threads_of_a_cpu(threads, device)
     from .models import blazepose, blazepose_stream
 
     if runtime == "mediapipe":
@@ -306,6 +307,7 @@ def create_segmenter(
     """
     _choice("model", model, tuple(_SEGMENTERS))
     _known(model, options, _SEGMENTERS[model])
+    _threads_of_a_cpu(threads, device)
     if model == "blazepose":
         if model_url is not None:
             raise InputError("blazepose has two networks: give detector_model_url or landmark_model_url, not model_url")
@@ -428,6 +430,11 @@ def _device(name: Any) -> str:
     if not isinstance(name, str):
         raise InputError(f"device must be 'auto', 'cpu' or a CUDA device such as 'cuda:0', got {name!r}")
     return "cpu" if name == "auto" else name
+
+
+def _threads_of_a_cpu(threads: int | None, device: Any) -> None:
+    if threads is not None and _device(device).startswith("cuda"):
+        raise InputError(f"threads are a CPU's: got threads={threads} and device={device!r}; leave threads away")
 
 
 def _choice(name: str, value: object, allowed: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -261,6 +262,18 @@ def test_a_reader_can_stop_early(clip: Path) -> None:
     video.close()
     with pytest.raises(StopIteration):
         next(video)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("nvdec")
+def test_a_reader_that_is_forgotten_stops(clip: Path) -> None:
+    video = decode.read_video(clip)
+    next(video)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    del video
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def turned_copy(clip: Path, path: Path) -> Path:

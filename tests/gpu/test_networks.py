@@ -30,10 +30,11 @@ NETWORKS = (
     "selfie_segmentation",
     "selfie_segmentation_landscape",
 )
+FACE_DETECTORS = ("face_detection_short_range", "face_detection_full_range_sparse")  # not tuned: they are small
 Read = Callable[[str], Graph]
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS + FACE_DETECTORS)
 def test_fusing_changes_nothing(graph_of: Read, name: str) -> None:
     graph = graph_of(name)
     torch.manual_seed(1)
@@ -93,7 +94,12 @@ STEPS = [
 
 # With one picture thread blocks share a tile; with many they hold several.
 CASES = [(512, *step) for step in STEPS] + [(1, "pose_landmark_full", index, Block) for index in (2, 12, 19, 28)]
-PRECISE = [case for case in CASES if not case[1].startswith("selfie")]
+FACES = [
+    (64, "face_detection_short_range", 25, Block),  # 56 to 64 channels
+    (64, "face_detection_short_range", 38, Block),  # 88 to 96, stride 2
+    (64, "face_detection_full_range_sparse", 71, Plain),  # depth to space
+]
+PRECISE = [case for case in CASES if not case[1].startswith("selfie")] + FACES
 
 
 @pytest.mark.parametrize(("batch", "name", "index", "kind"), PRECISE)
@@ -188,7 +194,7 @@ def test_no_silent_fall_back() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precise", [False, True])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS + FACE_DETECTORS)
 def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str, precise: bool) -> None:
     network = load(graph_of(name), precise=precise)
     image = pixels.resize(torch.from_numpy(person), network.input_shape[:2]).float().expand(3, -1, -1, -1) / 255

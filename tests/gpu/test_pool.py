@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from posemask.errors import ImageError, InputError, ModelFileError, RuntimeUnavailableError, TimestampError
+from posemask.errors import (
+    ImageError,
+    InferenceError,
+    InputError,
+    ModelFileError,
+    RuntimeUnavailableError,
+    TimestampError,
+)
 from posemask.gpu.compiler import CudaKernels
 from posemask.gpu.feed import Arrivals, Departures, Download, Feed
+from posemask.gpu.memory import enough_memory
 from posemask.gpu.pictures import Effect
 from posemask.gpu.pool import PosePool, SelfiePool
 from posemask.networks.graph import Graph
@@ -156,6 +164,30 @@ def test_departures_leave_in_order(device: str) -> None:
     seen += [leaving.take()[0].tolist() for _ in range(2)]  # type: ignore[index]
     assert seen == [[1.0] * 3, [2.0] * 3, [3.0] * 3]
     assert leaving.take() is None
+
+
+def test_used_up_memory_is_said() -> None:
+    """In torch's words and in CUDA's, of a with statement and a decorated function; other errors stay what they are."""
+    with (
+        pytest.raises(InferenceError, match=r"a pool needs more memory .* \(CUDA out of memory. Tried"),
+        enough_memory("a pool"),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.\nSee the documentation")
+    with pytest.raises(InferenceError, match="fewer streams"):
+        enough_memory("a pool")(lambda: (_ for _ in ()).throw(RuntimeError("CUDA error: out of memory")))()
+    with pytest.raises(RuntimeError, match="something else"), enough_memory("a pool"):
+        raise RuntimeError("something else")
+
+
+@pytest.mark.gpu
+def test_too_many_streams_are_refused(graph_of: Read) -> None:
+    free, _ = torch.cuda.mem_get_info()
+    side, streams = 16384, 2
+    while streams * 3 * side**2 < free:  # finished frames alone
+        streams *= 2
+    with pytest.raises(InferenceError, match="a pool of streams needs more memory"):
+        SelfiePool(CudaKernels(), graph_of("selfie_segmentation"), [(side, side)] * streams, effect=Effect())
+    torch.cuda.empty_cache()
 
 
 def test_pictures_of_the_host_are_read_as_everywhere() -> None:

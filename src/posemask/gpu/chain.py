@@ -27,6 +27,7 @@ from ..numbers.people import TrackerKind
 from ..results import Pose, Segmentation
 from .batches import DeviceBatches, DeviceSelfie
 from .compiler import CudaKernels, Kernels
+from .memory import enough_memory
 
 __all__ = ["BlazePoseChain", "SelfieChain", "load_blazepose", "load_selfie", "read_picture"]
 
@@ -93,6 +94,7 @@ class BlazePoseChain:
     Options are those of `posemask.models.blazepose.BlazePose`.
     """
 
+    @enough_memory("BlazePose")
     def __init__(
         self,
         place: Kernels,
@@ -113,11 +115,13 @@ class BlazePoseChain:
         )
         self._on_device = _Uploads(place.device)
 
+    @enough_memory("BlazePose")
     def estimate(self, image: Picture, *, max_people: int = 1, flip_horizontal: bool = False) -> list[Pose]:
         """As `posemask.models.blazepose.estimate`."""
         picture: Any = self._on_device(image)
         return blazepose.estimate(self._model, picture, max_people=max_people, flip_horizontal=flip_horizontal)
 
+    @enough_memory("BlazePose")
     def step(
         self,
         state: blazepose_stream.StreamState | None,
@@ -140,17 +144,20 @@ def _not_on_the_host(*_: Any, **__: Any) -> NoReturn:
 class SelfieChain:
     """Selfie Segmentation with the calls of `posemask.models.selfie`."""
 
+    @enough_memory("Selfie Segmentation")
     def __init__(self, place: Kernels, spec: selfie.SelfieSpec, network: Any, *, smooth_masks: bool = False) -> None:
         self._model = selfie.Selfie(
             spec=spec, network=_not_on_the_host, smooth_masks=smooth_masks, whole=DeviceSelfie(place, network)
         )
         self._on_device = _Uploads(place.device)
 
+    @enough_memory("Selfie Segmentation")
     def estimate(self, image: Picture, *, flip_horizontal: bool = False) -> list[Segmentation]:
         """As `posemask.models.selfie.estimate`."""
         picture: Any = self._on_device(image)
         return selfie.estimate(self._model, picture, flip_horizontal=flip_horizontal)
 
+    @enough_memory("Selfie Segmentation")
     def step(
         self, state: selfie.StreamState | None, image: Picture, time: float, *, flip_horizontal: bool = False
     ) -> tuple[selfie.StreamState, list[Segmentation]]:

@@ -14,6 +14,7 @@ import importlib
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -78,7 +79,63 @@ class DeviceVideo:
         self.size_hw = packets.orientation.upright_hw(packets.stored_hw)
         self.rotation, self.colors = packets.orientation.degrees, packets.colors
         self.fps, self.duration, self.frame_count = packets.fps, packets.duration, packets.frame_count
-        self._packets, self._closing = packets, threading.Event()
+        self._decoding = _Decoding(packets, device, codec, form, self.size_hw)
+        self._using: int | None = None
+        self._index, self._ended = 0, False
+        # Whoever forgets to close it has no thread and no decoder left behind, either.
+        self._stop = weakref.finalize(self, self._decoding.stop)
+
+    @property
+    def damaged(self) -> int:
+        """Packets that could not be decoded so far; they were skipped."""
+        return self._decoding.damaged
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        decoding = self._decoding
+        if self._using is not None:
+            decoding.used[self._using].record(torch.cuda.current_stream(self.device))
+            decoding.free.put(self._using)
+            self._using = None
+        item = None if self._ended else decoding.ready.get()
+        if item is None or isinstance(item, BaseException):
+            self._ended = True
+            raise item or StopIteration
+        self._using, time, decoded = item
+        torch.cuda.current_stream(self.device).wait_event(decoded)
+        self._index += 1
+        return Frame(image=decoding.ring[self._using], time=time, index=self._index - 1)
+
+    def close(self) -> None:
+        """Stop decoding and close the file; iteration ends."""
+        self._ended = True
+        self._stop()
+
+    def __enter__(self) -> DeviceVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Decoding:
+    """The decoder of an open video at work, in a thread that knows nothing of the `DeviceVideo` it works for.
+
+    Attributes:
+        ring: the frames' tensors.
+        used: of each, when the reader's work on it was queued.
+        free: places of the ring that may be written.
+        ready: places with their time and when they are written, in order; then an error or None.
+    """
+
+    def __init__(
+        self, packets: PacketSource, device: torch.device, codec: Any, form: Format, size_hw: tuple[int, int]
+    ) -> None:
+        self._packets, self._device, self._closing = packets, device, threading.Event()
         try:
             _check_capability(codec, device, packets)
             with torch.cuda.device(device):
@@ -92,83 +149,53 @@ class DeviceVideo:
                 )
                 self._surfaces = Surfaces(packets, codec, decoder, self._closing)
                 self._fill = _Filler(packets, device, form)
+                shape = plane_shape(size_hw, form)
+                self.ring = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in range(AHEAD + 1)]
+                self.used = [torch.cuda.Event() for _ in self.ring]
         except BaseException as error:
             packets.close()
             if isinstance(error, PosemaskError) or not isinstance(error, Exception):
                 raise
-            raise RuntimeUnavailableError(f"{device} has no decoder for {self.name}: {error}; {ON_THE_CPU}") from error
-        shape = plane_shape(self.size_hw, form)
-        self._ring = [torch.empty(shape, dtype=torch.uint8, device=device) for _ in range(AHEAD + 1)]
-        self._used = [torch.cuda.Event() for _ in self._ring]
-        self._free: queue.Queue[int] = queue.Queue()
-        for place in range(len(self._ring)):
-            self._free.put(place)
-        self._ready: queue.Queue[tuple[int, float, torch.cuda.Event] | BaseException | None] = queue.Queue()
-        self._using: int | None = None
-        self._index, self._ended = 0, False
-        self._thread = threading.Thread(target=self._decode_all, name=f"decode {self.name}", daemon=True)
+            raise RuntimeUnavailableError(
+                f"{device} has no decoder for {packets.name}: {error}; {ON_THE_CPU}"
+            ) from error
+        self.free: queue.Queue[int] = queue.Queue()
+        for place in range(len(self.ring)):
+            self.free.put(place)
+        self.ready: queue.Queue[tuple[int, float, torch.cuda.Event] | BaseException | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._decode_all, name=f"decode {packets.name}", daemon=True)
         self._thread.start()
 
     @property
     def damaged(self) -> int:
-        """Packets that could not be decoded so far; they were skipped."""
         return self._packets.damaged + self._surfaces.refused
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        if self._using is not None:
-            self._used[self._using].record(torch.cuda.current_stream(self.device))
-            self._free.put(self._using)
-            self._using = None
-        item = None if self._ended else self._ready.get()
-        if item is None or isinstance(item, BaseException):
-            self._ended = True
-            raise item or StopIteration
-        self._using, time, decoded = item
-        torch.cuda.current_stream(self.device).wait_event(decoded)
-        self._index += 1
-        return Frame(image=self._ring[self._using], time=time, index=self._index - 1)
-
-    def close(self) -> None:
-        """Stop decoding and close the file; iteration ends."""
-        self._ended = True
+    def stop(self) -> None:
         self._closing.set()
-        self._free.put(0)  # wakes the thread if it waits for a place
+        self.free.put(0)  # wakes the thread if it waits for a place
         self._thread.join()
         self._stream.synchronize()  # it may still be writing into the ring, whose memory is others' soon
         self._packets.close()
 
-    def __enter__(self) -> DeviceVideo:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # --- in the thread -----------------------------------------------------------------------------------------------
-
     def _decode_all(self) -> None:
         end: BaseException | None = None
         try:
-            with torch.cuda.device(self.device), torch.cuda.stream(self._stream), torch.inference_mode():
+            with torch.cuda.device(self._device), torch.cuda.stream(self._stream), torch.inference_mode():
                 for time, surface in self._surfaces:
-                    place = self._free.get()
+                    place = self.free.get()
                     if self._closing.is_set():
                         return
-                    self._stream.wait_event(self._used[place])
-                    self._fill(self._ring[place], surface)
+                    self._stream.wait_event(self.used[place])
+                    self._fill(self.ring[place], surface)
                     decoded = torch.cuda.Event()
                     decoded.record(self._stream)
-                    self._ready.put((place, time, decoded))
+                    self.ready.put((place, time, decoded))
         except PosemaskError as error:
             end = error
         except Exception as error:  # whatever the decoder raises
-            end = VideoError(f"{self.name} cannot be decoded on {self.device}: {error}; {ON_THE_CPU}")
+            end = VideoError(f"{self._packets.name} cannot be decoded on {self._device}: {error}; {ON_THE_CPU}")
         finally:
-            self._ready.put(end)
+            self.ready.put(end)
 
 
 class Surfaces:

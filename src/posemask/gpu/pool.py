@@ -31,6 +31,7 @@ from ..pixels.torch import YuvColors
 from .compiler import Kernels
 from .detector import DETECTOR_SIZE, Detector
 from .feed import Arrivals, Captured, Feed, Table
+from .memory import enough_memory
 from .network import CudaNetwork
 from .people import CROP_SIZE, KEYPOINTS, People
 from .pictures import Composer, Cropper, Effect, Format, MaskFilter, Part, bits, check_form, plane_shape
@@ -161,8 +162,13 @@ class PosePool:
             large batches, but a keypoint whose heat map lies near a decision of its refinement may jump by pixels.
 
     Everything is compiled, allocated and captured here: no frame pays for it.
+
+    Raises:
+        InputError: an option is wrong.
+        InferenceError: the device's memory does not suffice.
     """
 
+    @enough_memory("a pool of streams")
     def __init__(
         self,
         place: Kernels,
@@ -334,6 +340,7 @@ class Skeleton:
 class SelfiePool:
     """Selfie Segmentation on `len(sizes)` streams; arguments and rules as of `PosePool`."""
 
+    @enough_memory("a pool of streams")
     def __init__(
         self,
         place: Kernels,

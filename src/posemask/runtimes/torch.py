@@ -19,7 +19,8 @@ def load(graph: Graph, *, device: str = "cpu", threads: int = 1) -> Network:
     It takes a numpy array and gives numpy arrays, or takes a tensor on `device` and gives tensors there. The number of
     threads is PyTorch's own setting for the whole process, and each call on a CPU sets it.
 
-    Raises `RuntimeUnavailableError` if PyTorch cannot be imported or does not have the device.
+    Raises `RuntimeUnavailableError` if PyTorch cannot be imported or does not have the device, `InferenceError` if the
+    network does not fit there.
     """
     shape, threads = input_shape(graph), check_threads(threads)
     try:
@@ -29,7 +30,10 @@ def load(graph: Graph, *, device: str = "cpu", threads: int = 1) -> Network:
     except ImportError as error:
         raise RuntimeUnavailableError(f"PyTorch cannot be imported ({error}): pip install posemask[torch]") from error
     place = _device(torch, device)
-    module = to_torch(graph).to(place)
+    try:
+        module = to_torch(graph).to(place)
+    except RuntimeError as error:  # the device's memory, say
+        raise InferenceError(f"PyTorch cannot put the network on {place}: {error}") from error
 
     def network(x: Any) -> tuple[Any, ...]:
         given_tensor = isinstance(x, torch.Tensor)
