@@ -193,10 +193,11 @@ def test_no_silent_fall_back() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("batch", [1, 512])  # for which the tiles are chosen
 @pytest.mark.parametrize("precise", [False, True])
 @pytest.mark.parametrize("name", NETWORKS + FACE_DETECTORS)
-def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str, precise: bool) -> None:
-    network = load(graph_of(name), precise=precise)
+def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str, precise: bool, batch: int) -> None:
+    network = load(graph_of(name), precise=precise, batch=batch)
     image = pixels.resize(torch.from_numpy(person), network.input_shape[:2]).float().expand(3, -1, -1, -1) / 255
     padded = torch.cat([image, torch.zeros_like(image[..., :1])], -1)[..., : network.input_shape[2]]
     padded = padded.to(network.input_dtype).contiguous().cuda()
