@@ -27,7 +27,7 @@ import numpy.typing as npt
 from .. import runtimes
 from ..errors import InputError, ModelFileError
 from ..numbers.anchors import detector_anchors
-from ..numbers.boxes import MAX_CANDIDATES, decode_detections, weighted_nms
+from ..numbers.boxes import MAX_CANDIDATES
 from ..numbers.geometry import (
     apply_affine,
     image_from_crop,
@@ -53,6 +53,7 @@ from .instances import separate
 from .rows import joined
 from .search import Candidates, find_people, search_views
 from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
+from .views import look_at
 
 __all__ = [
     "MODEL_TYPES",
@@ -258,11 +259,11 @@ def _look_at_each(model: BlazePose, image: Picture, views: Floats, max_people: i
 
 def _look_at(model: BlazePose, image: Picture, number: int, view: Floats, most: int, min_score: float) -> Candidates:
     size = MODEL_TYPES["full"].detector_size
-    tensor = pixels.crop(image, image_from_crop(view, size), (size, size), border="zero", scale=2 / 255, offset=-1.0)
-    raw, logits = model.detector(tensor[None])
-    points, scores = decode_detections(raw[0], logits[0], detector_anchors(), input_size=size)
-    people, people_scores = weighted_nms(points, scores, max_people=most, min_score=min_score)
-    return candidates_in(number, view, people[people_scores > 0], people_scores[people_scores > 0])
+    affine = image_from_crop(view, size)
+    people, scores = look_at(
+        model.detector, detector_anchors(), image, affine, size=size, most=most, min_score=min_score
+    )
+    return candidates_in(number, view, people, scores)
 
 
 def candidates_in(number: int, view: Floats, people: Array, scores: Array) -> Candidates:

@@ -18,12 +18,11 @@ import numpy.typing as npt
 from ..errors import ModelFileError
 from ..networks.graph import Graph
 from ..numbers.anchors import anchor_grid
-from ..numbers.boxes import decode_detections, weighted_nms
 from ..numbers.geometry import apply_affine, image_from_crop
-from ..pixels import native as pixels
 from ..results import Array
 from .files import read_network
 from .rows import Rows, joined
+from .views import look_at
 
 __all__ = ["FACE_DETECTORS", "MOST_FACES", "FaceSpec", "Faces", "faces_in", "look_for_faces", "read_face_detectors"]
 
@@ -97,12 +96,10 @@ def look_for_faces(
     for spec, network in zip(FACE_DETECTORS, networks, strict=True):
         parts = []
         for number, (view, affine) in enumerate(zip(views, image_from_crop(views, spec.size), strict=True)):
-            size_hw = (spec.size, spec.size)
-            tensor = pixels.crop(image, affine, size_hw, border="zero", scale=2 / 255, offset=-1.0)
-            raw, logits = network(tensor[None])
-            points, scores = decode_detections(raw[0], logits[0], spec.anchors(), input_size=spec.size)
-            faces, face_scores = weighted_nms(points, scores, max_people=MOST_FACES, min_score=min_score)
-            parts.append(faces_in(number, view, faces[face_scores > 0], face_scores[face_scores > 0]))
+            faces, scores = look_at(
+                network, spec.anchors(), image, affine, size=spec.size, most=MOST_FACES, min_score=min_score
+            )
+            parts.append(faces_in(number, view, faces, scores))
         found.append(joined(parts))
     return tuple(found)
 
