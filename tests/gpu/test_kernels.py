@@ -11,10 +11,14 @@ import torch
 from posemask.bodies import BLAZEPOSE
 from posemask.errors import InputError
 from posemask.gpu.compiler import CudaKernels, Kernels
+from posemask.gpu.crowd import Crowd, take_in
 from posemask.gpu.feed import Table
 from posemask.gpu.people import CROP_SIZE, KEYPOINTS, People
 from posemask.gpu.pictures import Composer, Cropper, Effect, ToRgb, picture_row, plane_shape
 from posemask.gpu.pool import PoseResults, Skeleton
+from posemask.models.blazepose import SAME_NEXT_REGION, SAME_PERSON
+from posemask.models.blazepose_stream import SAME_TORSO
+from posemask.numbers import people as numbers
 from posemask.numbers.geometry import image_from_crop
 from posemask.numbers.landmarks import decode_landmarks, project_landmarks, refine_landmarks
 from posemask.numbers.tracking import Landmarks, next_roi, smooth_landmarks
@@ -161,6 +165,31 @@ def test_finished_frames_are_the_same_in_nv12(place: Kernels, background: str, c
     assert (as_rgb.int() - as_nv12.int()).abs().float().mean() < 3
 
 
+def drawing(
+    place: Kernels,
+    form: str,
+    xyz: torch.Tensor,
+    visibility: torch.Tensor,
+    found: list[int],
+    on: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The skeletons of (P, 33, 3) people of one stream on a frame of that form, or on grey."""
+    grey = torch.full((*SIZE, 3), 60, dtype=torch.uint8)
+    made = (on if on is not None else grey if form == "rgb" else nv12(grey)).to(place.device).clone()
+    outputs = Table([SIZE], form, place.device)  # type: ignore[arg-type]
+    outputs.set([made])
+    nothing = torch.zeros(1)
+    results = PoseResults(
+        found=torch.tensor(found, dtype=torch.int32, device=place.device),
+        **dict.fromkeys(("ids", "score", "world", "presence", "roi", "masks", "image_from_crop"), nothing),
+        xyz=xyz.to(place.device),
+        visibility=visibility.to(place.device),
+        pictures=(),
+    )
+    Skeleton(place, [SIZE], people=len(xyz)).run(outputs.tensor, results)
+    return made.cpu()
+
+
 @pytest.mark.parametrize("form", ["rgb", "nv12"])
 def test_skeletons(place: Kernels, form: str) -> None:
     """Lines where the keypoints are, the same in both formats, and nothing elsewhere."""
@@ -168,20 +197,8 @@ def test_skeletons(place: Kernels, form: str) -> None:
     xyz = torch.from_numpy(rng.uniform((20, 20, 0), (WIDTH - 20, HEIGHT - 20, 1), (1, KEYPOINTS, 3))).float()
     visibility = torch.ones(1, KEYPOINTS)
     visibility[0, 11:] = 0.0  # the head alone
-    grey = torch.full((*SIZE, 3), 60, dtype=torch.uint8)
-    made = (grey if form == "rgb" else nv12(grey)).to(place.device)
-    outputs = Table([SIZE], form, place.device)  # type: ignore[arg-type]
-    outputs.set([made])
-    nothing = torch.zeros(1)
-    results = PoseResults(
-        found=torch.ones(1, dtype=torch.int32, device=place.device),
-        **dict.fromkeys(("score", "world", "presence", "roi", "masks", "image_from_crop"), nothing),
-        xyz=xyz.to(place.device),
-        visibility=visibility.to(place.device),
-        pictures=(),
-    )
-    Skeleton(place, [SIZE]).run(outputs.tensor, results)
-    drawn = made.cpu() if form == "rgb" else rgb(made.cpu())
+    made = drawing(place, form, xyz, visibility, [1])
+    drawn = made if form == "rgb" else rgb(made)
     for x, y in xyz[0, :11, :2].round().int().tolist():
         assert drawn[y, x].float().mean() > 150
     first, second = next((a, b) for a, b in BLAZEPOSE.edges if max(a, b) < 11)
@@ -190,6 +207,47 @@ def test_skeletons(place: Kernels, form: str) -> None:
     top = int(xyz[0, :11, 1].min()) - 4
     assert top > 0
     assert (drawn[:top].int() - 60).abs().max() <= 1
+
+
+@pytest.mark.parametrize("form", ["rgb", "nv12"])
+def test_skeletons_of_several(place: Kernels, form: str) -> None:
+    """One after the other, in the order of the rows, without whoever is not there."""
+    rng = np.random.default_rng(4)
+    xyz = torch.from_numpy(rng.uniform((20, 20, 0), (WIDTH - 20, HEIGHT - 20, 1), (3, KEYPOINTS, 3))).float()
+    visibility = torch.ones(3, KEYPOINTS)
+    first = drawing(place, form, xyz[:1], visibility[:1], [1])
+    both = drawing(place, form, xyz[2:], visibility[2:], [1], on=first)
+    assert not both.equal(first)
+    assert drawing(place, form, xyz, visibility, [1, 0, 1]).equal(both)
+
+
+def test_effects_show_everybody(place: Kernels) -> None:
+    """A pixel is covered by whoever of a stream covers it most: as with the larger of the masks alone."""
+    masks = torch.rand(2, 3, 64, 64).half()  # of two streams
+    maps = image_from_crop(torch.tensor([[100.0, 60, 160, 0.0]], dtype=torch.float64), 64).repeat(6, 1, 1)
+    pictures = [torch.randint(0, 255, (*SIZE, 3), dtype=torch.uint8, device=place.device) for _ in range(2)]
+    found = torch.tensor([1, 1, 0, 0, 0, 0], dtype=torch.int32, device=place.device)
+    table, outputs = Table([SIZE] * 2, "rgb", place.device), Table([SIZE] * 2, "rgb", place.device)
+    table.set(pictures)
+    for effect in (Effect(background="color", edge=(0.0, 1.0)), Effect(strength=4, edge=(0.0, 1.0))):
+        made = {}
+        for people in (1, 3):
+            finished = [torch.zeros((*SIZE, 3), dtype=torch.uint8, device=place.device) for _ in range(2)]
+            outputs.set(finished)
+            composer = Composer(place, [SIZE] * 2, (64, 64), effect, border="zero", people=people)
+            rows = slice(None) if people == 3 else slice(0, 6, 3)
+            composer.run(
+                table.tensor,
+                outputs.tensor,
+                None,
+                masks.reshape(6, 64, 64)[rows].contiguous().to(place.device),
+                maps[rows].contiguous().to(place.device),
+                found[rows].contiguous(),
+            )
+            made[people] = [one.cpu().int() for one in finished]
+        assert made[1][1].equal(made[3][1])  # nobody
+        more = (made[3][0] - pictures[0].cpu().int()).abs().sum() < (made[1][0] - pictures[0].cpu().int()).abs().sum()
+        assert more  # the second covers more of the picture
 
 
 def test_effects_that_make_no_sense() -> None:
@@ -245,3 +303,71 @@ def test_people_are_what_numbers_says(place: Kernels, smooth: bool) -> None:
         )
         state, before = new_state, there
         people.roi.copy_(torch.from_numpy(rois))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crowds_are_sorted_out_as_numbers_says(place: Kernels, seed: int) -> None:
+    """Two streams of five places with people who are near each other: who stays, and which id they have."""
+    rng = np.random.default_rng(seed)
+    streams, most = 2, 5
+    crowd, people = Crowd(place, streams, most), People(place, streams * most, smooth=False, min_presence=0.5)
+    body = rng.uniform(-60, 60, (33, 2)) * [0.5, 1.0]
+    ids, next_id, middles = np.zeros((streams, most), int), np.ones(streams, int), np.zeros((streams, most, 2))
+    alive = np.zeros((streams, most), bool)
+    dropped = kept = 0
+    for _ in range(8):
+        places = rng.choice([100.0, 112, 160, 260, 400], (streams, most, 1, 1)) * [1.0, 0.6]
+        points = places + body + rng.normal(0, 3, (streams, most, 33, 2))
+        visibility = rng.uniform(0.0, 1.0, (streams, most, 33)).astype(np.float32) ** 0.5
+        centers = places[:, :, 0] + rng.normal(0, 2, (streams, most, 2))
+        regions = np.concatenate([centers, np.full((streams, most, 2), [150.0, 0])], axis=-1)
+        found = rng.random((streams, most)) < 0.8
+        before = alive & (rng.random((streams, most)) < 0.9)
+
+        people.values[:, :33, :2] = torch.from_numpy(points.reshape(-1, 33, 2)).to(place.device)
+        people.visibility.copy_(torch.from_numpy(visibility.reshape(-1, 33)))
+        people.roi.copy_(torch.from_numpy(regions.reshape(-1, 4)))
+        for flags in (people.found, people.has_roi, people.alive, people.flags):
+            flags.copy_(torch.from_numpy(found.reshape(-1).astype(np.int32)))
+        crowd.run(people, torch.from_numpy(before.reshape(-1).astype(np.int32)).to(place.device))
+
+        for n in range(streams):
+            torso = points[n][:, numbers.TORSO].mean(axis=1)
+            height = np.ptp(points[n][:, :, 1], axis=1)
+            moved = np.linalg.norm(torso - middles[n], axis=1) / height
+            order = [p for p in np.lexsort((moved * before[n], ~before[n])) if found[n, p]]
+            keypoints = np.concatenate([points[n], visibility[n][..., None]], axis=-1)[order]
+            squares = numbers.tight_boxes(np.stack([regions[n][order, :2] - 75, regions[n][order, :2] + 75], axis=1))
+            apart = numbers.torso_distance(keypoints[..., :2], keypoints[..., :2])
+            followed = before[n][order]
+            alike = (
+                (numbers.keypoint_similarity(keypoints, keypoints) > SAME_PERSON)
+                | (numbers.box_similarity(squares, squares) > SAME_NEXT_REGION)
+                | ((apart < SAME_TORSO) & ~followed[:, None] & followed[None])
+            )
+            stays = np.array(order)[numbers.distinct(alike.astype(float), 0.5)].astype(int)
+            expected = np.isin(np.arange(most), stays)
+            kept, dropped = kept + expected.sum(), dropped + (found[n] & ~expected).sum()
+            fresh = expected & ~before[n]
+            ids[n] = np.where(fresh, next_id[n] + np.cumsum(fresh) - 1, np.where(expected, ids[n], 0))
+            next_id[n] += fresh.sum()
+            middles[n][expected] = torso[expected]
+            alive[n] = expected
+            for flags in (people.found, people.has_roi, people.alive, people.flags):
+                assert flags.reshape(streams, most)[n].tolist() == expected.astype(int).tolist()
+            assert crowd.ids.reshape(streams, most)[n].tolist() == ids[n].tolist()
+    assert dropped > 5
+    assert kept > 20
+
+
+def test_who_is_found_is_put_where_nobody_is() -> None:
+    rois = torch.tensor([[[100.0, 100, 50, 0], [0, 0, 0, 0], [300, 100, 50, 0]]]).double().repeat(3, 1, 1)
+    taken = torch.tensor([[1, 0, 1], [1, 1, 1], [0, 0, 0]], dtype=torch.int32)
+    found = torch.tensor([[[105.0, 100, 50, 0], [200, 100, 50, 0.5], [400, 100, 50, 0]]]).double().repeat(3, 1, 1)
+    scores = torch.tensor([[0.9, 0.8, 0.7], [0.9, 0.8, 0.0], [0.9, 0.8, 0.0]])
+    new, flags = take_in(found, scores, rois, taken)
+    # The first is followed already; the second moves in, and there is no place for the third.
+    assert new[0].tolist() == [[100, 100, 50, 0], [200, 100, 50, 0.5], [300, 100, 50, 0]]
+    assert flags.tolist() == [[1, 1, 1], [1, 1, 1], [1, 1, 0]]
+    assert new[1].equal(rois[1])
+    assert new[2, :2].tolist() == [[105, 100, 50, 0], [200, 100, 50, 0.5]]

@@ -69,6 +69,53 @@ def test_the_chain_equals_the_cpu_chain(graph_of: Read, kernel_folder: Path, per
     assert not result.pictures[0].eq(picture).all()
 
 
+def two_of(person: np.ndarray, gap: int) -> np.ndarray:
+    """The same person twice, the second one mirrored, some pixels apart."""
+    black = np.zeros((person.shape[0], gap, 3), np.uint8)
+    return np.concatenate([person, black, person[:, ::-1]], axis=1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiles_of_one_picture")
+def test_several_people_are_the_cpu_chains(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> None:
+    """Two people in the first stream, nobody in the second; then one of the two is gone."""
+    need_emulator()
+    from posemask.models import blazepose, blazepose_stream
+
+    person = pixels.resize(torch.from_numpy(person[:, 200:800]), (333, 300)).numpy()
+    two, one = two_of(person, 60), two_of(person, 60)
+    one[:, 300:] = 0
+    empty = torch.zeros((120, 160, 3), dtype=torch.uint8)
+    graphs = graph_of("pose_detection"), graph_of("pose_landmark_lite")
+    pool = PosePool(
+        EmulatedKernels(kernel_folder),
+        *graphs,
+        [two.shape[:2], (120, 160)],
+        max_people=2,
+        effect=Effect(),
+        skeleton=True,
+    )
+    model, state, ids = blazepose.load("lite", segmentation=True), None, []
+    for frame, picture in enumerate((two, two, one, one)):
+        result = pool.step([torch.from_numpy(picture), empty], [0.1 + frame / 30] * 2)
+        state, poses = blazepose_stream.step(model, state, picture, 0.1 + frame / 30, max_people=2)
+        assert int(result.found.sum()) == len(poses) == (2 if frame < 2 else 1)
+        assert not result.found[2:].any()
+        ids.append(sorted(result.ids[result.found != 0].tolist()))
+        for pose in poses:
+            apart = [
+                np.linalg.norm(result.xyz[row, :, :2].numpy() - pose.xy, axis=-1).mean() / (float(pose.roi[2]) / 256)
+                for row in np.flatnonzero(result.found.numpy())
+            ]
+            assert min(apart) < 0.05
+    assert ids[:2] == [[1, 2], [1, 2]]
+    assert ids[2] == ids[3]
+    assert len(ids[2]) == 1
+    pool.reset(0)
+    result = pool.step([torch.from_numpy(two), empty], [0.05, 1.0])
+    assert sorted(result.ids.tolist()) == [0, 0, 1, 2]
+
+
 def test_what_a_pool_refuses(graph_of: Read, kernel_folder: Path) -> None:
     need_emulator()
     place = EmulatedKernels(kernel_folder)
@@ -77,6 +124,9 @@ def test_what_a_pool_refuses(graph_of: Read, kernel_folder: Path) -> None:
         SelfiePool(place, network, [(101, 64)], form="nv12")
     with pytest.raises(InputError, match="at least one stream"):
         SelfiePool(place, network, [])
+    for wrong in ({"max_people": 0}, {"max_people": 33}, {"search_every": 0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            PosePool(place, network, network, [(64, 96)], **wrong)
     with pytest.raises(InputError, match="'rgb', 'nv12'"):
         SelfiePool(place, network, [(64, 96)], form="bgr")  # type: ignore[arg-type]
     with torch.inference_mode():  # which a pool does not hand down to its later calls
@@ -234,6 +284,45 @@ def test_nothing_waits_and_people_come_and_go(graph_of: Read, person: np.ndarray
     assert found[603:, 3].all()
     assert not found[:500, 5].any()
     assert found[503:, 5].all()
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+def test_several_people_come_and_go_without_waiting(graph_of: Read, person: np.ndarray) -> None:
+    """The second person of two comes at step 100 and leaves at step 200; the first keeps the id."""
+    two, one = two_of(person, 80), two_of(person, 80)
+    one[:, person.shape[1] :] = 0
+    pool = PosePool(
+        CudaKernels(),
+        graph_of("pose_detection"),
+        graph_of("pose_landmark_lite"),
+        [two.shape[:2]] * 4,
+        max_people=3,
+        search_every=2,
+        effect=Effect(),
+        skeleton=True,
+    )
+    both, alone = torch.from_numpy(two).cuda(), torch.from_numpy(one).cuda()
+    arrivals = Arrivals(pool._results.ids)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        seen = []
+        for step in range(300):
+            pool.step([both if 100 <= step < 200 else alone] * 4, [step / 30] * 4)
+            arrivals.request()
+            while True:
+                ids = arrivals.newest()
+                if ids is not None:
+                    break
+                time.sleep(0)
+            seen.append(np.sort(ids.reshape(4, 3), axis=1))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    ids = np.stack(seen)
+    assert (ids[5:100] == [0, 0, 1]).all()
+    assert (ids[104:200] == [0, 1, 2]).all()
+    assert (ids[203:] == [0, 0, 1]).all()
 
 
 @pytest.mark.gpu

@@ -33,6 +33,7 @@ EFFECTS = {
     "keypoints": None,
     "keypoints + mask": None,
     "mask + blur": Effect(),
+    "4 people, mask + blur": Effect(),
     "blur": Effect(),
     "replace": Effect(background="picture"),
 }
@@ -141,7 +142,9 @@ def survey(
 
 
 def _whats(model: str) -> tuple[str, ...]:
-    return ("keypoints", "keypoints + mask", "mask + blur") if model in POSE_TYPES else ("replace", "blur")
+    if model in POSE_TYPES:
+        return ("keypoints", "keypoints + mask", "mask + blur", "4 people, mask + blur")
+    return ("replace", "blur")
 
 
 def _pool(
@@ -157,6 +160,7 @@ def _pool(
         detector,
         landmarks,
         sizes,
+        max_people=4 if what.startswith("4 people") else 1,
         segmentation=what != "keypoints",
         effect=effect,
         precise=precision == PRECISE,

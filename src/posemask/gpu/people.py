@@ -10,16 +10,17 @@ from ..numbers import tracking
 from .compiler import Kernels
 from .pictures import Part, bits
 
-__all__ = ["CROP_SIZE", "KEYPOINTS", "People"]
+__all__ = ["CROP_SIZE", "KEYPOINTS", "POINTS_STRIDE", "People"]
 
 Tensor: TypeAlias = torch.Tensor
 CROP_SIZE, KEYPOINTS = 256, 33
 HEATMAP_STRIDE = 40  # 39 maps and one of nothing
 POINTS = 68  # keypoints in pixels, two auxiliary points, keypoints in metres
+POINTS_STRIDE = 3 * POINTS * 3  # numbers between the values of neighbouring rows: what the filters keep lies between
 
 
 class People:
-    """Up to `count` people, or streams of one person each: what is remembered of them, and what was seen last.
+    """Up to `count` people, of one stream or of many: what is remembered of them, and what was seen last.
 
     Attributes:
         roi: (N, 4) double, where to look: centre x, y, size, rotation. Read, then set to where to look next.
@@ -31,9 +32,12 @@ class People:
         flags: (N,) int32, as `found`; for the host.
     """
 
-    def __init__(self, place: Kernels, count: int, *, smooth: bool, min_presence: float) -> None:
+    def __init__(self, place: Kernels, count: int, *, smooth: bool, min_presence: float, a_stream: int = 1) -> None:
+        """`a_stream`: so many rows are people of one stream, and share its time."""
         shared_bytes = 8 * (70 + POINTS * 3 + 4 + 4)
-        self._part = Part(place, "people", {"SMOOTH": int(smooth), "HEAT": HEATMAP_STRIDE}, 128, shared_bytes)
+        self._part = Part(
+            place, "people", {"SMOOTH": int(smooth), "HEAT": HEATMAP_STRIDE, "PEOPLE": a_stream}, 128, shared_bytes
+        )
         self._count, self._min_presence = count, bits(min_presence)
         rules = (tracking.VISIBILITY_ALPHA, tracking.MIN_OBJECT_SIZE, tracking.OBJECT_SCALE)
         filters = [number for filter in tracking.ONE_EURO for number in filter]
@@ -52,7 +56,7 @@ class People:
         self.visibility, self.presence = zeros(KEYPOINTS), zeros(KEYPOINTS)
 
     def run(self, raw: Tensor, score: Tensor, heatmap: Tensor, metres: Tensor, dt: Tensor) -> None:
-        """One frame: the network's outputs for all rows, and (N,) double seconds since each one's frame before.
+        """One frame: the network's outputs for all rows, and seconds since the frame before, double, one a stream.
 
         The heat maps (N, 64, 64, 39) are half; they are read where they lie if pixels are 40 apart, as the kernels do.
         """

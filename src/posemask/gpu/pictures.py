@@ -215,19 +215,34 @@ class Effect:
 
 
 class Composer:
-    """Finished frames of all streams. Streams share one blur, measured for the first one's size."""
+    """Finished frames of all streams. Streams share one blur, measured for the first one's size.
+
+    Each stream has `people` rows of masks, one after the other; a pixel is covered by whoever covers it most.
+    """
 
     def __init__(
-        self, place: Kernels, sizes: Sequence[tuple[int, int]], mask_hw: tuple[int, int], effect: Effect, *, border: str
+        self,
+        place: Kernels,
+        sizes: Sequence[tuple[int, int]],
+        mask_hw: tuple[int, int],
+        effect: Effect,
+        *,
+        border: str,
+        people: int = 1,
     ) -> None:
-        self._softener = Softener(place, mask_hw, len(sizes), border=border)
+        self._softener = Softener(place, mask_hw, len(sizes) * people, border=border)
         low, high = effect.edge
         self._ramp = (bits(low), bits(1 / max(high - low, 1e-6)))
         self._color = effect.color[0] | effect.color[1] << 8 | effect.color[2] << 16
         self._count, self._blurs = len(sizes), effect.background == "blur"
         cell, weights = blur_plan(effect.strength * min(sizes[0]) / 720)
         radius = len(weights) - 1
-        matte = {"SIDE_H": mask_hw[0], "SIDE_W": mask_hw[1], "MATTE_REPLICATE": int(border == "replicate")}
+        matte = {
+            "SIDE_H": mask_hw[0],
+            "SIDE_W": mask_hw[1],
+            "MATTE_REPLICATE": int(border == "replicate"),
+            "PEOPLE": people,
+        }
         background = {"blur": 0, "picture": 1, "color": 2}[effect.background]
         self._composite = Part(place, "composite", {**matte, "BACKGROUND": background, "CELL": cell}, 256)
         self._squares = max(-(-h // 2) * -(-w // 2) for h, w in sizes)

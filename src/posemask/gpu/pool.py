@@ -1,13 +1,14 @@
 """Many streams stepped together, each with its own people, wholly on the device.
 
     frame -> crop -> landmark network -> keypoints, filters, next region -> mask -> finished frame     every stream
-    frame -> letterbox -> detector -> region                                                   streams without one
+    frame -> letterbox -> detector -> regions                                       streams with places for people
 
-The state of all streams is one set of tensors. The first line is one CUDA graph for all streams, whether somebody is
-followed there or not; the second is one graph for 1, 2, 4, ... streams. Which streams need the detector is known from
-flags that were copied to the host asynchronously, a frame or two ago: to run it for a stream that has found somebody
-meanwhile does no harm (the result is then not used), and one who enters or was lost is found a frame or two later. So
-the host never waits for the device. It may run ahead by `posemask.gpu.feed.DEPTH` frames.
+The state of all streams is one set of tensors, with a row for each person that a stream may have: the k-th place of
+stream n is row n * max_people + k. The first line is one CUDA graph for all rows, whether somebody is followed there or
+not; the second is one graph for 1, 2, 4, ... streams. Which streams need the detector is known from flags that were
+copied to the host asynchronously, a frame or two ago: to run it for a stream that has found somebody meanwhile does no
+harm (whoever is followed already is not taken in again), and one who enters or was lost is found a frame or two later.
+So the host never waits for the device. It may run ahead by `posemask.gpu.feed.DEPTH` frames.
 
 Results are tensors that the next step overwrites: copy what must last.
 """
@@ -29,6 +30,7 @@ from ..networks.graph import Graph
 from ..numbers.geometry import apply_affine, image_from_crop, image_from_resized, letterbox_roi, roi_from_points
 from ..pixels.torch import YuvColors
 from .compiler import Kernels
+from .crowd import Crowd, take_in
 from .detector import DETECTOR_SIZE, Detector
 from .feed import Arrivals, Captured, Feed, Table
 from .memory import enough_memory
@@ -39,14 +41,20 @@ from .pictures import Composer, Cropper, Effect, Format, MaskFilter, Part, bits,
 __all__ = ["PosePool", "PoseResults", "SelfiePool", "SelfieResults", "Skeleton"]
 
 Tensor: TypeAlias = torch.Tensor
+MOST_PEOPLE = 32  # of a stream
 DOUBTFUL_STEPS = 3  # a stream that was reset is offered to the detector so often, whatever older flags say
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PoseResults:
-    """What the last step found, on the device; row n is stream n. Overwritten by the next step.
+    """What the last step found, on the device. Overwritten by the next step.
+
+    N are the streams' places for people: row n * max_people + k is the k-th place of stream n, in no order; who is
+    followed keeps the place.
 
     Attributes:
+        ids: (N,) int32, one for each person from 1 in every stream; 0 where nobody is. Who was lost and comes back has
+            a new one.
         found: (N,) int32, 1 where a person is seen; the other rows mean nothing where it is 0.
         score: (N,) float32, probability of a person in the region.
         xyz: (N, 33, 3) float32, pixels of the frame.
@@ -58,6 +66,7 @@ class PoseResults:
         pictures: the finished frames, one uint8 tensor a stream; empty without an effect.
     """
 
+    ids: Tensor
     found: Tensor
     score: Tensor
     xyz: Tensor
@@ -154,7 +163,11 @@ class PosePool:
         form: "rgb": frames are (H, W, 3) uint8 tensors on the device; "nv12": (H * 3 / 2, W). Finished frames and
             backgrounds have the same form.
         colors: of each stream's NV12 frames; BT.709 in the limited range if not given.
-        segmentation: compute masks; implied by an effect.
+        max_people: how many are followed in each stream. A place costs the same whether somebody is there or not, and a
+            stream that has one left is searched.
+        search_every: a stream that follows somebody and has places left is searched in every so many steps; one that
+            follows nobody in each.
+        segmentation: compute masks; implied by an effect. They may overlap; effects take whoever covers a pixel most.
         effect: what finished frames show, None for none.
         skeleton: draw the keypoints into the finished frames.
         smooth_keypoints, smooth_masks, min_detection_score, min_presence_score: as in `posemask.models.blazepose`.
@@ -178,6 +191,8 @@ class PosePool:
         *,
         form: Format = "rgb",
         colors: Sequence[YuvColors] | None = None,
+        max_people: int = 1,
+        search_every: int = 1,
         segmentation: bool = False,
         effect: Effect | None = None,
         skeleton: bool = False,
@@ -190,40 +205,49 @@ class PosePool:
         segmentation = segmentation or effect is not None
         if skeleton and effect is None:
             raise InputError("a skeleton is drawn into finished frames: give an effect")
+        if not 1 <= max_people <= MOST_PEOPLE:
+            raise InputError(f"max_people must be from 1 to {MOST_PEOPLE}, got {max_people!r}")
+        if search_every < 1:
+            raise InputError(f"search_every must be at least 1, got {search_every!r}")
         self._streams = _Streams(place, sizes, form, colors, effect)
-        device, n = place.device, len(sizes)
-        self.device, self.count = device, n
-        self._detector = Detector(place, detector, n, exact=precise)
+        device, rows = place.device, len(sizes) * max_people
+        self.device, self.count, self.max_people = device, len(sizes), max_people
+        self._search_every, self._steps = search_every, 0
+        self._detector = Detector(place, detector, self.count, exact=precise)
         outputs = OUTPUTS_WITH_MASK if segmentation else OUTPUTS_WITHOUT_MASK
-        self._landmarks = CudaNetwork(landmarks.keep_outputs(outputs), place, batch=n, precise=precise)
+        self._landmarks = CudaNetwork(landmarks.keep_outputs(outputs), place, batch=rows, precise=precise)
         self._crops = Cropper(
             place,
             (CROP_SIZE, CROP_SIZE),
-            n,
+            rows,
             border="replicate",
             scale=1 / 255,
             offset=0.0,
             from_rois=True,
             exact=precise,
         )
-        self._people = People(place, n, smooth=smooth_keypoints, min_presence=min_presence_score)
+        self._people = People(
+            place, rows, smooth=smooth_keypoints, min_presence=min_presence_score, a_stream=max_people
+        )
+        self._crowd = Crowd(place, self.count, max_people)
         mask_hw = (CROP_SIZE, CROP_SIZE)
         self._masks = (
-            MaskFilter(place, mask_hw, n, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
+            MaskFilter(place, mask_hw, rows, logits=True, smooth=smooth_masks, moving=True) if segmentation else None
         )
-        self._composer = Composer(place, sizes, mask_hw, effect, border="zero") if effect else None
-        self._skeleton = Skeleton(place, sizes) if skeleton else None
+        self._composer = Composer(place, sizes, mask_hw, effect, border="zero", people=max_people) if effect else None
+        self._skeleton = Skeleton(place, sizes, people=max_people) if skeleton else None
         self._min_detection = torch.tensor(min_detection_score, device=device)
 
         whole = torch.tensor([letterbox_roi(size) for size in sizes], dtype=torch.float64)
         self._letterbox = image_from_crop(whole, DETECTOR_SIZE).to(device)
         self._fraction = image_from_crop(whole, 1).float().to(device)
-        self._start_roi = whole.to(device)
-        self._all_rows = torch.arange(n, dtype=torch.int32, device=device)
-        self._alive_before = torch.zeros(n, dtype=torch.int32, device=device)
+        self._start_roi = whole.repeat_interleave(max_people, dim=0).to(device)
+        self._all_rows = torch.arange(rows, dtype=torch.int32, device=device) // max_people  # of the table of pictures
+        self._alive_before = torch.zeros(rows, dtype=torch.int32, device=device)
         people = self._people
         people.roi.copy_(self._start_roi)
         self._results = PoseResults(
+            ids=self._crowd.ids,
             found=people.found,
             score=people.score,
             xyz=people.xyz,
@@ -235,10 +259,10 @@ class PosePool:
             image_from_crop=self._crops.maps,
             pictures=self._streams.pictures,
         )
-        self._detect_rows = Feed(torch.zeros(n, dtype=torch.int32), device)
+        self._detect_rows = Feed(torch.zeros(self.count, dtype=torch.int32), device)
         self._arrivals = Arrivals(people.flags)
-        self._followed = np.zeros(n, dtype=bool)
-        self._doubtful = np.zeros(n, dtype=int)
+        self._followed = np.zeros(self.count, dtype=int)  # how many people of each stream
+        self._doubtful = np.zeros(self.count, dtype=int)
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -268,8 +292,10 @@ class PosePool:
             self._streams.feed(frames, times, backgrounds)
             arrived = self._arrivals.newest()
             if arrived is not None:
-                self._followed = arrived != 0
-            needed = np.flatnonzero(~self._followed | (self._doubtful > 0))
+                self._followed = (arrived != 0).reshape(self.count, self.max_people).sum(axis=1)
+            looking = self._followed < (self.max_people if self._steps % self._search_every == 0 else 1)
+            needed = np.flatnonzero(looking | (self._doubtful > 0))
+            self._steps += 1
             self._doubtful = np.maximum(self._doubtful - 1, 0)
             if needed.size:
                 size = min(1 << int(needed.size - 1).bit_length(), self.count)
@@ -282,12 +308,14 @@ class PosePool:
         return self._results
 
     def reset(self, stream: int) -> None:
-        """Forget a stream's person and time: its next frame is a new stream's first."""
+        """Forget a stream's people and time: its next frame is a new stream's first."""
+        rows = slice(stream * self.max_people, (stream + 1) * self.max_people)
         with torch.inference_mode():
-            self._people.has_roi[stream].zero_()
-            self._people.alive[stream].zero_()
-            self._people.roi[stream].copy_(self._start_roi[stream])
-        self._followed[stream] = False
+            self._people.has_roi[rows].zero_()
+            self._people.alive[rows].zero_()
+            self._people.roi[rows].copy_(self._start_roi[rows])
+            self._crowd.reset(stream)
+        self._followed[stream] = 0
         self._doubtful[stream] = DOUBTFUL_STEPS
         self._streams.forget(stream)
 
@@ -295,21 +323,23 @@ class PosePool:
         rows32 = self._detect_rows.tensor[:count]
         rows = rows32.long()
         maps, table = self._letterbox[rows], self._streams.table.tensor
-        detected, best = self._detector.run(table, rows32, maps, 1, self._min_detection)
-        alignment = apply_affine(self._fraction[rows], detected[:, 0, 4:8].reshape(-1, 2, 2))
-        found = roi_from_points(alignment[:, 0], alignment[:, 1]).double()
-        people = self._people
-        has = people.has_roi[rows]
-        new = (best[:, 0] > 0) & (has == 0)
-        people.roi.index_put_((rows,), torch.where(new[:, None], found, people.roi[rows]))
-        people.has_roi.index_put_((rows,), has | new.int())
+        most, people = self.max_people, self._people
+        detected, scores = self._detector.run(table, rows32, maps, most, self._min_detection)
+        points = apply_affine(self._fraction[rows], detected[..., 4:8].reshape(count, 2 * most, 2))
+        alignment = points.reshape(count, most, 2, 2)
+        found = roi_from_points(alignment[..., 0, :], alignment[..., 1, :]).double()
+        rois, taken = people.roi.view(-1, most, 4), people.has_roi.view(-1, most)
+        new_rois, new_taken = take_in(found, scores, rois[rows], taken[rows])
+        rois.index_put_((rows,), new_rois)
+        taken.index_put_((rows,), new_taken)
 
     def _observe_all(self) -> None:
         r, streams, people = self._results, self._streams, self._people
         self._alive_before.copy_(people.alive)
-        crops = self._crops.run(streams.table.tensor, self._all_rows, self.count, people.roi)
+        crops = self._crops.run(streams.table.tensor, self._all_rows, self.count * self.max_people, people.roi)
         raw, score, heatmap, metres, *mask = self._landmarks(crops)
         people.run(raw, score, heatmap, metres, streams.dt.tensor)
+        self._crowd.run(people, self._alive_before)
         if self._masks:
             masks = self._masks.run(mask[0], self._crops.maps, r.found, self._alive_before)
             if self._composer:
@@ -322,11 +352,13 @@ class PosePool:
 class Skeleton:
     """Keypoints and the lines between them, drawn into finished frames."""
 
-    def __init__(self, place: Kernels, sizes: Sequence[tuple[int, int]], *, least: float = 0.5) -> None:
+    def __init__(
+        self, place: Kernels, sizes: Sequence[tuple[int, int]], *, people: int = 1, least: float = 0.5
+    ) -> None:
         edges = [(first, second) for first, second in BLAZEPOSE.edges]
         colors = [0x00FF7F if a % 2 and b % 2 else 0x3C8CFF if not (a % 2 or b % 2) else 0xFFFFFF for a, b in edges]
         colors += [0xFFFFFF] * KEYPOINTS
-        constants = {"EDGES": len(edges), "POINTS": KEYPOINTS}
+        constants = {"EDGES": len(edges), "POINTS": KEYPOINTS, "PEOPLE": people}
         self._part = Part(place, "skeleton", constants, 128, 24 * (len(edges) + KEYPOINTS) + 8)
         self._blocks = (max(-(-height // 16) * -(-width // 32) for height, width in sizes), len(sizes))
         self._edges = torch.tensor(edges, dtype=torch.int32, device=place.device)

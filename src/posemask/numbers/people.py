@@ -41,7 +41,7 @@ MIN_SIMILARITY = {"box": 0.15, "keypoint": 0.2}
 VELOCITY_TIME = 0.3  # seconds over which velocities are averaged
 MIN_SCORE = 0.3  # keypoints below it are not compared
 MIN_KEYPOINTS = 4
-_TORSO = [BLAZEPOSE.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("shoulder", "hip")]
+TORSO = [BLAZEPOSE.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("shoulder", "hip")]
 # COCO's standard deviations, in square roots of the person's area.
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 
@@ -78,7 +78,7 @@ def keypoint_similarity(a: Floats, b: Floats) -> Floats:
 
 def torso_distance(a: Floats, b: Floats) -> Floats:
     """(A, B): distance of the torsos' middles of (A, 33, 2) and (B, 33, 2) keypoints, in the taller one's heights."""
-    middles_a, middles_b = (people[:, _TORSO].mean(axis=1) for people in (a, b))
+    middles_a, middles_b = (people[:, TORSO].mean(axis=1) for people in (a, b))
     heights_a, heights_b = (np.ptp(people[..., 1], axis=1) for people in (a, b))
     apart = np.linalg.norm(middles_a[:, None] - middles_b[None], axis=-1)
     distance: Floats = apart / np.maximum(np.maximum(heights_a[:, None], heights_b[None]), 1e-6)

@@ -1,7 +1,7 @@
 // The finished frame in one pass: people over a blurred, a given or a plain background, in RGB or NV12.
 //
 // A thread makes 2 x 2 pixels. Constants: BACKGROUND (0 blurred cells, 1 picture of a second table, 2 colour), CELL, SIDE_H,
-// SIDE_W, MATTE_REPLICATE. low_bits, gain_bits: the opacity's ramp; color: 0xBBGGRR.
+// SIDE_W, MATTE_REPLICATE, PEOPLE. low_bits, gain_bits: the opacity's ramp; color: 0xBBGGRR.
 #include "matte.cuh"
 #include "pictures.cuh"
 
@@ -29,9 +29,6 @@ composite(const long long* __restrict__ table, const long long* __restrict__ out
     const Picture p = picture_of(table, n), o = picture_of(outputs, n);
     const int squares = (p.width + 1) / 2, i = blockIdx.x * 256 + threadIdx.x, y0 = i / squares * 2, x0 = i % squares * 2;
     if (y0 >= p.height) return;
-    const half_bits* mask = masks + (long long)n * SIDE_H * SIDE_W;
-    const double* map = crop_from_image + n * 6;
-    const bool anybody = !found || found[n];
     const int across = (p.width + CELL - 1) / CELL + 2;
     const Matrix matrix = matrix_of(o.format);
     float chroma_u = 0, chroma_v = 0;
@@ -39,7 +36,7 @@ composite(const long long* __restrict__ table, const long long* __restrict__ out
     for (int k = 0; k < 4; k++) {
         const int y = y0 + k / 2, x = x0 + k % 2;
         if (y >= p.height || x >= p.width) continue;
-        const float alpha = anybody ? matte_at(mask, map, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits)) : 0.0f;
+        const float alpha = opacity_at(masks, crop_from_image, found, n, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits));
         float behind[3] = {0, 0, 0};
         int front[3] = {0, 0, 0};
         if (alpha < 1.0f) {

@@ -1,5 +1,5 @@
 // The opacity of people at a pixel of the picture: the mask, smoothed over one of its own pixels (1 2 1), sampled
-// bilinearly, and a ramp from probability to opacity; posemask.effects' soft matte.
+// bilinearly, and a ramp from probability to opacity; posemask.effects' soft matte. PEOPLE: rows of masks a stream.
 #ifndef POSEMASK_MATTE
 #define POSEMASK_MATTE
 #include "common.cuh"
@@ -24,5 +24,13 @@ DEVICE float matte_at(const half_bits* mask, const double* m, int y, int x, floa
         p += weight * a;
     }
     return fminf(fmaxf((p - low) * gain, 0.0f), 1.0f);
+}
+
+// The most that any of a stream's PEOPLE rows covers of the pixel; found null: all are there.
+DEVICE float opacity_at(const half_bits* masks, const double* maps, const int* found, int n, int y, int x, float low, float gain) {
+    float most = 0.0f;
+    for (int row = n * PEOPLE; row < (n + 1) * PEOPLE; row++)
+        if (!found || found[row]) most = fmaxf(most, matte_at(masks + (long long)row * SIDE_H * SIDE_W, maps + row * 6, y, x, low, gain));
+    return most;
 }
 #endif

@@ -1,11 +1,12 @@
 // From the landmark network's outputs to people: decode, heat-map refinement, projection, filters, the next region.
 // The rules are posemask.numbers' (landmarks, filters, tracking, geometry), which a test holds this against; here they are
-// one kernel because a hundred small ones would take longer than the network. One thread block a stream, in double.
+// one kernel because a hundred small ones would take longer than the network. One thread block a person, in double; PEOPLE
+// rows a stream, which share its dt.
 //
-// State of a stream, read and written: roi[4], has_roi (somebody is followed, or was just detected), alive (the filters hold
+// State of a row, read and written: roi[4], has_roi (somebody is followed, or was just detected), alive (the filters hold
 // somebody), filters[3][68][3] (raw, smooth, slope), visibility[33].
 // Results: found, score, xyz[33][3], world[33][3], visibility, presence, used_roi[4]; flags[n] = has_roi for the host.
-// Constants: SMOOTH; HEAT (values between neighbouring pixels of the heat map). rules: the numbers of
+// Constants: SMOOTH; PEOPLE; HEAT (values between neighbouring pixels of the heat map). rules: the numbers of
 // posemask.numbers.tracking, double[9]: visibility's alpha, the least size of a person, its scale, then the filters' least
 // cutoff and beta of keypoints, auxiliary points, metres. min_presence_bits: float32.
 #include "common.cuh"
@@ -86,7 +87,7 @@ people(const float* __restrict__ raw, const float* __restrict__ score, const uns
     for (int i = thread; i < 204; i += 128) {
         const int point = i / 3;
         const double* filter = rules + (point < 33 ? 3 : point < 35 ? 5 : 7);
-        const double scale = point < 35 ? 1.0 / person : 1.0, value = points[i], t = dt[n];
+        const double scale = point < 35 ? 1.0 / person : 1.0, value = points[i], t = dt[n / PEOPLE];
         double* const state = filters + (long long)n * 612 + i;
         double slope = state[408] + alpha_of(1.0, t) * ((value - state[0]) * (scale / t) - state[408]);
         double smooth = state[204] + alpha_of(filter[0] + filter[1] * fabs(slope), t) * (value - state[204]);

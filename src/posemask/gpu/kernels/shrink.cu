@@ -1,7 +1,7 @@
 // The background in cells of CELL x CELL pixels: sums of colour * (1 - opacity) and of (1 - opacity), float4 a cell.
 //
 // The grid of cells reaches MARGIN cells beyond the picture, where its edge is repeated. CELL threads make a cell, blockIdx.y
-// is the stream; cells of a stream begin at n * cells_max. Constants: CELL, MARGIN, SIDE_H, SIDE_W, MATTE_REPLICATE. low_bits, gain_bits: the opacity's ramp as float32.
+// is the stream; cells of a stream begin at n * cells_max. Constants: CELL, MARGIN, SIDE_H, SIDE_W, MATTE_REPLICATE, PEOPLE. low_bits, gain_bits: the opacity's ramp as float32.
 #include "matte.cuh"
 #include "pictures.cuh"
 
@@ -15,15 +15,12 @@ shrink(const long long* __restrict__ table, const half_bits* __restrict__ masks,
     const bool whole = cell < across * down;
     float sum[4] = {0, 0, 0, 0};
     if (whole) {
-        const half_bits* mask = masks + (long long)n * SIDE_H * SIDE_W;
-        const double* map = crop_from_image + n * 6;
-        const bool anybody = !found || found[n];
         const int x = clamp_int((cell % across - MARGIN) * CELL + column, 0, p.width - 1);
         for (int k = 0; k < CELL && column < CELL; k++) {
             const int y = clamp_int((cell / across - MARGIN) * CELL + k, 0, p.height - 1);
             int rgb[3];
             rgb_at(p, y, x, rgb);
-            const float weight = 1.0f - (anybody ? matte_at(mask, map, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits)) : 0.0f);
+            const float weight = 1.0f - opacity_at(masks, crop_from_image, found, n, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits));
             sum[0] += rgb[0] * weight, sum[1] += rgb[1] * weight, sum[2] += rgb[2] * weight, sum[3] += weight;
         }
     }
