@@ -27,7 +27,7 @@ struct Index { unsigned x, y, z; };
 
 struct Barrier { int count, generation; };
 typedef float EightFloats __attribute__((vector_size(32)));
-struct Warp { Barrier barrier; float a[16][16]; EightFloats b[16]; float* d[32]; unsigned word[32]; };
+struct Warp { Barrier barrier; float a[16][16]; EightFloats b[16]; float* d[32]; double word[32]; };
 static struct {
     unsigned char* shared;  // of all thread blocks of a cluster, shared_stride apart
     size_t shared_stride;
@@ -121,11 +121,12 @@ static inline void mma(float (&d)[4], unsigned a0, unsigned a1, unsigned a2, uns
     if (w.barrier.count == 31) multiply_all(w);  // the last lane to come works for all
     sync_warp();
 }
-static inline float __shfl_xor_sync(unsigned, float v, int mask) {
+template <class T> static inline T __shfl_xor_sync(unsigned, T v, int mask) {
+    static_assert(sizeof(T) <= sizeof(Warp::word[0]), "no register is larger");
     Warp& w = emulated.warp[emulated.current / 32];
-    memcpy(&w.word[emulated.current % 32], &v, 4);
+    memcpy(&w.word[emulated.current % 32], &v, sizeof(T));
     sync_warp();
-    memcpy(&v, &w.word[emulated.current % 32 ^ mask], 4);
+    memcpy(&v, &w.word[emulated.current % 32 ^ mask], sizeof(T));
     sync_warp();
     return v;
 }

@@ -29,6 +29,9 @@ composite(const long long* __restrict__ table, const long long* __restrict__ out
     const Picture p = picture_of(table, n), o = picture_of(outputs, n);
     const int squares = (p.width + 1) / 2, i = blockIdx.x * 256 + threadIdx.x, y0 = i / squares * 2, x0 = i % squares * 2;
     if (y0 >= p.height) return;
+    const half_bits* mask = masks + (long long)n * PEOPLE * SIDE_H * SIDE_W;
+    const double* map = crop_from_image + n * PEOPLE * 6;
+    const unsigned present = present_in(found, n);
     const int across = (p.width + CELL - 1) / CELL + 2;
     const Matrix matrix = matrix_of(o.format);
     float chroma_u = 0, chroma_v = 0;
@@ -36,7 +39,7 @@ composite(const long long* __restrict__ table, const long long* __restrict__ out
     for (int k = 0; k < 4; k++) {
         const int y = y0 + k / 2, x = x0 + k % 2;
         if (y >= p.height || x >= p.width) continue;
-        const float alpha = opacity_at(masks, crop_from_image, found, n, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits));
+        const float alpha = opacity_at(mask, map, present, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits));
         float behind[3] = {0, 0, 0};
         int front[3] = {0, 0, 0};
         if (alpha < 1.0f) {

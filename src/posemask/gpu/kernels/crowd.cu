@@ -10,52 +10,57 @@
 // then falloff: double[JOINTS]. joints: int[JOINTS], torso: int[4].
 #include "common.cuh"
 
+DEVICE double sum_of(double value) {  // over a warp
+    for (int step = 16; step; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+    return value;
+}
+DEVICE double most_of(double value) {
+    for (int step = 16; step; step /= 2) value = fmax(value, __shfl_xor_sync(0xffffffffu, value, step));
+    return value;
+}
+
 KERNEL(128)
 crowd(const double* __restrict__ values, const float* __restrict__ visibility, const double* __restrict__ next_roi, const int* __restrict__ alive_before,
       int* __restrict__ found, int* __restrict__ has_roi, int* __restrict__ alive, int* __restrict__ flags, double* __restrict__ middles,
       int* __restrict__ ids, int* __restrict__ next_id, const double* __restrict__ rules, const double* __restrict__ falloff,
       const int* __restrict__ joints, const int* __restrict__ torso) {
     const int n = blockIdx.x, thread = threadIdx.x, first = n * PEOPLE;
+#if PEOPLE > 1
+    const int lane = thread & 31, warp = thread >> 5;
     SHARED_BYTES(shared);
-    double* const middle = (double*)shared;    // [PEOPLE][2]
+    double* const middle = (double*)shared;     // [PEOPLE][2]
     double* const height = middle + 2 * PEOPLE;
-    double* const area = height + PEOPLE;      // of the box around the keypoints that are seen
-    double* const moved = area + PEOPLE;       // in heights
+    double* const area = height + PEOPLE;       // of the box around the keypoints that are seen
+    double* const moved = area + PEOPLE;        // in heights
     int* const alike = (int*)(moved + PEOPLE);  // [PEOPLE][PEOPLE]
-    for (int p = thread; p < PEOPLE; p += 128) {
+    for (int p = warp; p < PEOPLE; p += 4) {    // a warp each, a lane a keypoint
         const double* v = values + (long long)(first + p) * ROW;
-        double x = 0, y = 0, top = v[1], bottom = v[1];
-        for (int k = 0; k < 4; k++) x += v[torso[k] * 3] * 0.25, y += v[torso[k] * 3 + 1] * 0.25;
-        for (int k = 1; k < 33; k++) top = fmin(top, v[k * 3 + 1]), bottom = fmax(bottom, v[k * 3 + 1]);
-        double low_x = 0, low_y = 0, high_x = 0, high_y = 0;
-        bool any = false;
-        for (int k = 0; k < JOINTS; k++) {
-            const int joint = joints[k];
-            if (!(visibility[(first + p) * 33 + joint] > rules[0])) continue;
-            const double jx = v[joint * 3], jy = v[joint * 3 + 1];
-            low_x = any ? fmin(low_x, jx) : jx, low_y = any ? fmin(low_y, jy) : jy;
-            high_x = any ? fmax(high_x, jx) : jx, high_y = any ? fmax(high_y, jy) : jy;
-            any = true;
-        }
+        const bool torsos = lane < 4;
+        const double x = sum_of(torsos ? v[torso[lane & 3] * 3] : 0.0) * 0.25, y = sum_of(torsos ? v[torso[lane & 3] * 3 + 1] : 0.0) * 0.25;
+        const double last = v[32 * 3 + 1], here = v[lane * 3 + 1];
+        const double tall = most_of(fmax(here, last)) + most_of(-fmin(here, last));
+        const int joint = joints[lane < JOINTS ? lane : 0];
+        const bool seen = lane < JOINTS && visibility[(first + p) * 33 + joint] > rules[0];
+        const double jx = v[joint * 3], jy = v[joint * 3 + 1], far = 1e300;
+        const double wide = most_of(seen ? jx : -far) + most_of(seen ? -jx : -far), high = most_of(seen ? jy : -far) + most_of(seen ? -jy : -far);
         const double dx = x - middles[(first + p) * 2], dy = y - middles[(first + p) * 2 + 1];
-        middle[p * 2] = x, middle[p * 2 + 1] = y, height[p] = bottom - top;
-        area[p] = (high_x - low_x) * (high_y - low_y) + 1e-6;
-        moved[p] = sqrt(dx * dx + dy * dy) / fmax(bottom - top, 1e-6);
+        if (lane == 0) {
+            middle[p * 2] = x, middle[p * 2 + 1] = y, height[p] = tall;
+            area[p] = (wide > 0 && high > 0 ? wide * high : 0.0) + 1e-6;
+            moved[p] = sqrt(dx * dx + dy * dy) / fmax(tall, 1e-6);
+        }
     }
     __syncthreads();
 
-    for (int pair = thread; pair < PEOPLE * PEOPLE; pair += 128) {  // whether a is b, who comes before
+    for (int pair = warp; pair < PEOPLE * PEOPLE; pair += 4) {  // whether a is b, who comes before
         const int a = pair / PEOPLE, b = pair % PEOPLE;
+        if (a == b || !found[first + a] || !found[first + b]) continue;
         const double *va = values + (long long)(first + a) * ROW, *vb = values + (long long)(first + b) * ROW;
-        double sum = 0;
-        int count = 0;
-        for (int k = 0; k < JOINTS; k++) {
-            const int joint = joints[k];
-            if (!(visibility[(first + a) * 33 + joint] >= rules[0] && visibility[(first + b) * 33 + joint] >= rules[0])) continue;
-            const double dx = va[joint * 3] - vb[joint * 3], dy = va[joint * 3 + 1] - vb[joint * 3 + 1];
-            sum += exp(-(dx * dx + dy * dy) * falloff[k] / area[b]), count++;
-        }
-        const bool same_keypoints = count >= (int)rules[1] && sum > rules[2] * count;
+        const int k = lane < JOINTS ? lane : 0, joint = joints[k];
+        const bool both = lane < JOINTS && visibility[(first + a) * 33 + joint] >= rules[0] && visibility[(first + b) * 33 + joint] >= rules[0];
+        const double kx = va[joint * 3] - vb[joint * 3], ky = va[joint * 3 + 1] - vb[joint * 3 + 1];
+        const double sum = sum_of(both ? exp(-(kx * kx + ky * ky) * falloff[k] / area[b]) : 0.0), count = sum_of(both ? 1.0 : 0.0);
+        const bool same_keypoints = count >= rules[1] && sum > rules[2] * count;
         const double *ra = next_roi + (first + a) * 4, *rb = next_roi + (first + b) * 4, ha = ra[2] * 0.5, hb = rb[2] * 0.5;
         const double wide = fmax(fmin(ra[0] + ha, rb[0] + hb) - fmax(ra[0] - ha, rb[0] - hb), 0.0);
         const double high = fmax(fmin(ra[1] + ha, rb[1] + hb) - fmax(ra[1] - ha, rb[1] - hb), 0.0);
@@ -64,7 +69,7 @@ crowd(const double* __restrict__ values, const float* __restrict__ visibility, c
         const double dx = middle[a * 2] - middle[b * 2], dy = middle[a * 2 + 1] - middle[b * 2 + 1];
         const bool same_torso = !alive_before[first + a] && alive_before[first + b] &&
                                 sqrt(dx * dx + dy * dy) < rules[4] * fmax(fmax(height[a], height[b]), 1e-6);
-        alike[pair] = same_keypoints || same_region || same_torso;
+        if (lane == 0) alike[pair] = same_keypoints || same_region || same_torso;
     }
     __syncthreads();
     if (thread != 0) return;
@@ -89,13 +94,20 @@ crowd(const double* __restrict__ values, const float* __restrict__ visibility, c
         for (int j = 0; j < i; j++) new_here = new_here && !(stays[order[j]] && alike[p * PEOPLE + order[j]]);
         stays[p] = new_here;
     }
+#else
+    if (thread != 0) return;
+    const bool stays[1] = {found[first] != 0};
+    int staying = 0;
+#endif
     for (int p = 0; p < PEOPLE; p++) {
         const int row = first + p;
         if (!stays[p])
             found[row] = has_roi[row] = alive[row] = flags[row] = ids[row] = 0;
         else {
             if (!alive_before[row]) ids[row] = next_id[n] + staying++;
+#if PEOPLE > 1
             middles[row * 2] = middle[p * 2], middles[row * 2 + 1] = middle[p * 2 + 1];
+#endif
         }
     }
     next_id[n] += staying;

@@ -26,11 +26,20 @@ DEVICE float matte_at(const half_bits* mask, const double* m, int y, int x, floa
     return fminf(fmaxf((p - low) * gain, 0.0f), 1.0f);
 }
 
-// The most that any of a stream's PEOPLE rows covers of the pixel; found null: all are there.
-DEVICE float opacity_at(const half_bits* masks, const double* maps, const int* found, int n, int y, int x, float low, float gain) {
+// Which of a stream's PEOPLE rows, at most 32, show somebody, a bit each; found null: all.
+DEVICE unsigned present_in(const int* found, int n) {
+    unsigned present = 0;
+#pragma unroll
+    for (int k = 0; k < PEOPLE; k++) present |= (unsigned)(!found || found[n * PEOPLE + k]) << k;
+    return present;
+}
+
+// The most that any of them covers of the pixel; masks and maps of the stream.
+DEVICE float opacity_at(const half_bits* masks, const double* maps, unsigned present, int y, int x, float low, float gain) {
     float most = 0.0f;
-    for (int row = n * PEOPLE; row < (n + 1) * PEOPLE; row++)
-        if (!found || found[row]) most = fmaxf(most, matte_at(masks + (long long)row * SIDE_H * SIDE_W, maps + row * 6, y, x, low, gain));
+#pragma unroll
+    for (int k = 0; k < PEOPLE; k++)
+        if (present >> k & 1) most = fmaxf(most, matte_at(masks + k * SIDE_H * SIDE_W, maps + k * 6, y, x, low, gain));
     return most;
 }
 #endif

@@ -15,12 +15,15 @@ shrink(const long long* __restrict__ table, const half_bits* __restrict__ masks,
     const bool whole = cell < across * down;
     float sum[4] = {0, 0, 0, 0};
     if (whole) {
+        const half_bits* mask = masks + (long long)n * PEOPLE * SIDE_H * SIDE_W;
+        const double* map = crop_from_image + n * PEOPLE * 6;
+        const unsigned present = present_in(found, n);
         const int x = clamp_int((cell % across - MARGIN) * CELL + column, 0, p.width - 1);
         for (int k = 0; k < CELL && column < CELL; k++) {
             const int y = clamp_int((cell / across - MARGIN) * CELL + k, 0, p.height - 1);
             int rgb[3];
             rgb_at(p, y, x, rgb);
-            const float weight = 1.0f - opacity_at(masks, crop_from_image, found, n, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits));
+            const float weight = 1.0f - opacity_at(mask, map, present, y, x, __uint_as_float(low_bits), __uint_as_float(gain_bits));
             sum[0] += rgb[0] * weight, sum[1] += rgb[1] * weight, sum[2] += rgb[2] * weight, sum[3] += weight;
         }
     }
