@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from posemask import runtimes
 from posemask.errors import InputError, RuntimeUnavailableError
 from posemask.gpu import reference
 from posemask.gpu.compiler import require_cuda
@@ -210,3 +211,14 @@ def test_networks_on_the_gpu(graph_of: Read, person: np.ndarray, name: str, prec
         half = a.dtype == torch.float16
         error = float((a.cpu().float() - b).norm() / b.norm())
         assert error < (0.03 if not precise else 6e-4 if half else 1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("batch", [1, 8])  # without and with cuDNN
+def test_the_torch_runtime_on_the_gpu_has_the_errors_of_float32(graph_of: Read, person: np.ndarray, batch: int) -> None:
+    graph = graph_of("pose_landmark_lite")
+    side = graph.input_shapes[0][1:3]
+    image = (pixels.resize(torch.from_numpy(person), side).float() / 255).expand(batch, -1, -1, -1).numpy().copy()
+    on_gpu, on_cpu = (runtimes.load(graph, runtime="torch", device=device) for device in ("cuda", "cpu"))
+    for got, expected in zip(on_gpu(image), on_cpu(image), strict=True):
+        assert np.linalg.norm(got - expected) / np.linalg.norm(expected) < 1e-5

@@ -29,6 +29,8 @@ PUBLISHED: dict[str, tuple[tuple[int, ...], list[tuple[int, ...]], int, float]] 
     "pose_landmark_lite": ((1, 256, 256, 3), LANDMARKS, 54 + 34, 1.36e6),
     "pose_landmark_full": ((1, 256, 256, 3), LANDMARKS, 58 + 38, 3.17e6),
     "pose_landmark_heavy": ((1, 256, 256, 3), LANDMARKS, 116 + 82, 13.75e6),
+    "face_detection_short_range": ((1, 128, 128, 3), [(1, 896, 16), (1, 896, 1)], 21 + 16, 101e3),
+    "face_detection_full_range_sparse": ((1, 192, 192, 3), [(1, 2304, 16), (1, 2304, 1)], 49 + 42, 508e3),
     "selfie_segmentation": ((1, 256, 256, 3), [(1, 256, 256, 1)], 43 + 11 + 1, 106e3),
     "selfie_segmentation_landscape": ((1, 144, 256, 3), [(1, 144, 256, 1)], 43 + 11 + 1, 106e3),
 }

@@ -52,6 +52,6 @@ def input_of(shared_data: Path, graph_of: Callable[[str], Graph]) -> Callable[..
         else:
             crop = picture.resize((width, height), Image.Resampling.BILINEAR)
         values = np.asarray(crop, np.float32)[None] / 255
-        return values * 2 - 1 if name == "pose_detection" else values
+        return values * 2 - 1 if "detection" in name else values
 
     return prepare

@@ -53,6 +53,7 @@ SAME: dict[str, list[Callable[[Array, Array], bool]]] = {
         lambda a, b: close(a, b, rtol=1e-4, atol=5e-3),  # heat map, logits
         lambda a, b: close(a, b, rtol=0, atol=2e-4),  # metres
     ],
+    "face_detection": [lambda a, b: close(a, b, rtol=1e-5, atol=5e-3)] * 2,  # pixels of 128 or 192, logits up to 100
     "selfie_segmentation": [lambda a, b: close(a, b, rtol=0, atol=1e-3)],  # probabilities
 }
 
