@@ -205,8 +205,8 @@ def create_detector(
         min_detection_confidence: below it, what the detector found is nobody.
         min_presence_confidence: below it, the landmark network's region holds nobody.
         search: ``"fast"`` looks for people in the whole picture, as MediaPipe does. ``"thorough"`` also looks at many
-            overlapping parts of it: with ``max_poses`` above 1 that finds far more people, and takes a second or so for
-            a picture; in a stream the parts are looked at one after the other, two a frame.
+            overlapping parts of it, and for faces: with ``max_poses`` above 1 that finds far more people, and takes a
+            second or two for a picture; in a stream the parts are looked at one after the other, two a frame.
         tracker: what says in a stream who had which id: ``"box"``, the overlap of people's boxes, or ``"keypoint"``,
             the likeness of their keypoints.
         detector_model_url, landmark_model_url: another file for a network: a path or an http(s) address of a TFLite
@@ -229,6 +229,7 @@ def create_detector(
     from .models import blazepose, blazepose_stream
 
     if runtime == "mediapipe":
+        _choice("search with runtime='mediapipe'", search, ("fast",))
         return _mediapipe_detector(
             model_type, enable_segmentation, min_detection_confidence, min_presence_confidence,
             detector_model_url, landmark_model_url, device,

@@ -53,6 +53,20 @@ class TestEachCommand:
         assert made["detector"]["model_type"] == "heavy"
         assert made["model"].calls == [((60, 80, 3), None, 3)]
 
+    def test_people_are_searched_for(self, run, photo, tmp_path, made):
+        assert run("pose", photo, "-o", tmp_path / "p.json", "--search", "thorough").status == 0
+        assert made["detector"]["search"] == "thorough"
+        for command in ("mask", "cutout", "blur"):
+            model = ("--model", "blazepose")
+            assert run(command, photo, "-o", tmp_path / f"{command}.png", *model, "--search", "thorough").status == 0
+            assert made["detector"]["search"] == "thorough"
+            assert run(command, photo, "-o", tmp_path / f"{command}-fast.png", *model).status == 0
+            assert made["detector"]["search"] == "fast"
+        outcome = run("mask", photo, "-o", tmp_path / "other.png", "--search", "thorough")
+        assert outcome.status == 1
+        assert "--model blazepose, not general" in outcome.error_line
+        assert not (tmp_path / "other.png").exists()
+
     def test_pose_as_both(self, run, photo, tmp_path):
         outcome = run("pose", photo, "-o", tmp_path / "p.jsonl", "--render", tmp_path / "p.webp", "--json", "-")
         assert outcome.status == 0

@@ -28,6 +28,8 @@ __all__ = [
     "PoseModel",
     "Quiet",
     "Runtime",
+    "Search",
+    "SearchType",
     "Start",
     "Threads",
     "parse_edge",
@@ -73,6 +75,17 @@ class PeopleType(str, Enum):
     bodypix = "bodypix"
 
 
+class SearchType(str, Enum):
+    """How BlazePose looks for people."""
+
+    fast = "fast"
+    thorough = "thorough"
+
+
+Search = Annotated[
+    SearchType,
+    typer.Option(help="thorough: BlazePose finds more of --max-poses people, small and half hidden ones; slow."),
+]
 PoseModel = Annotated[PoseType, typer.Option(help="Faster, or more exact.")]
 PeopleModel = Annotated[
     PeopleType,
@@ -87,17 +100,23 @@ Edge = Annotated[
 
 
 def pose_detector(
-    model: PoseType, *, smooth: bool, masks: bool = False, runtime: str, device: str, threads: int | None
+    model: PoseType,
+    *,
+    search: SearchType,
+    smooth: bool,
+    masks: bool = False,
+    runtime: str,
+    device: str,
+    threads: int | None,
 ) -> PoseDetector:
     """BlazePose; a bar shows the fetch of its weights if they are not there."""
     from .. import create_detector
-    from ..models.blazepose import MODEL_TYPES
 
-    spec = MODEL_TYPES[model.value]
-    _fetch(spec.detector, spec.landmarks)
+    _fetch_blazepose(model, search)
     return create_detector(
         "blazepose",
         model_type=model.value,
+        search=search.value,
         enable_smoothing=smooth,
         enable_segmentation=masks,
         smooth_segmentation=smooth,
@@ -124,6 +143,7 @@ def people_finder(
     model: PeopleType,
     *,
     max_poses: int,
+    search: SearchType,
     smooth: bool,
     parts: bool = False,
     runtime: str,
@@ -132,14 +152,15 @@ def people_finder(
 ) -> tuple[Find, Callable[[], None]]:
     """What finds the pixels of people, with the parts of their bodies if wanted, and how it forgets a video."""
     from .. import create_segmenter
-    from ..models import blazepose
     from ..models.bodypix import BodyPixSpec
     from ..models.selfie import MODEL_TYPES
 
+    if search is not SearchType.fast and model is not PeopleType.blazepose:
+        raise InputError(f"--search {search.value} is BlazePose's: take it with --model blazepose, not {model.value}")
     place: dict[str, Any] = {"runtime": runtime, "device": device, "threads": threads}
     wanted = {"segment_body_parts": True} if parts else {}
     if model is PeopleType.blazepose and not parts:
-        detector = pose_detector(PoseType.full, smooth=smooth, masks=True, **place)
+        detector = pose_detector(PoseType.full, search=search, smooth=smooth, masks=True, **place)
 
         def find_poses(image: Any, time: float | None) -> Sequence[Segmentation]:
             poses = detector.estimate_poses(image, timestamp=time, max_poses=max_poses)
@@ -147,11 +168,15 @@ def people_finder(
 
         return find_poses, detector.reset
     if model is PeopleType.blazepose:
-        spec = blazepose.MODEL_TYPES["full"]
-        _fetch(spec.detector, spec.landmarks)
+        _fetch_blazepose(PoseType.full, search)
         wanted["multi_segmentation"] = True  # people one by one, with their poses
         segmenter = create_segmenter(
-            "blazepose", max_poses=max_poses, enable_smoothing=smooth, smooth_segmentation=smooth, **place
+            "blazepose",
+            max_poses=max_poses,
+            search=search.value,
+            enable_smoothing=smooth,
+            smooth_segmentation=smooth,
+            **place,
         )
     elif model is PeopleType.bodypix:
         _fetch(BodyPixSpec().weights)
@@ -186,6 +211,15 @@ def parse_edge(text: str) -> tuple[float, float]:
     if not 0.0 <= low <= high <= 1.0:
         raise InputError(f"--edge must be two probabilities such as 0.4,0.9, the smaller first, got {text!r}")
     return low, high
+
+
+def _fetch_blazepose(model: PoseType, search: SearchType) -> None:
+    from ..models.blazepose import MODEL_TYPES
+    from ..models.faces import FACE_DETECTORS
+
+    spec = MODEL_TYPES[model.value]
+    faces = FACE_DETECTORS if search is SearchType.thorough else ()
+    _fetch(spec.detector, spec.landmarks, *(face.weights for face in faces))
 
 
 def _fetch(*names: str) -> None:

@@ -34,6 +34,7 @@ def parts(
     ] = None,
     model: options.PeopleModel = options.PeopleType.blazepose,
     max_poses: options.MaxPoses = 1,
+    search: options.Search = options.SearchType.fast,
     no_smooth: options.NoSmooth = False,
     start: options.Start = 0.0,
     end: options.End = None,
@@ -67,6 +68,7 @@ def parts(
         find, reset = options.people_finder(
             model,
             max_poses=max_poses,
+            search=search,
             smooth=not no_smooth,
             parts=True,
             runtime=runtime,

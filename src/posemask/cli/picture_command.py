@@ -28,6 +28,7 @@ def run(
     model: options.PeopleType,
     parts: bool = False,
     max_poses: int,
+    search: options.SearchType,
     no_smooth: bool,
     runtime: str,
     device: str,
@@ -54,6 +55,7 @@ def run(
         find, reset = options.people_finder(
             model,
             max_poses=max_poses,
+            search=search,
             smooth=not no_smooth,
             parts=parts,
             runtime=runtime,

@@ -36,6 +36,7 @@ def pose(
     render: Annotated[str | None, typer.Option(metavar="PATH", help="Write the drawn skeletons here, too.")] = None,
     model: options.PoseModel = options.PoseType.full,
     max_poses: options.MaxPoses = 1,
+    search: options.Search = options.SearchType.fast,
     no_smooth: options.NoSmooth = False,
     start: options.Start = 0.0,
     end: options.End = None,
@@ -64,7 +65,9 @@ def pose(
     ]
 
     def load(threads: int | None) -> Job:
-        detector = options.pose_detector(model, smooth=not no_smooth, runtime=runtime, device=device, threads=threads)
+        detector = options.pose_detector(
+            model, search=search, smooth=not no_smooth, runtime=runtime, device=device, threads=threads
+        )
 
         def work(image: Any, time: float | None) -> Result:
             poses = detector.estimate_poses(image, timestamp=time, max_poses=max_poses)
