@@ -17,6 +17,7 @@ import posemask
 from posemask.bodies import BLAZEPOSE, NO_PART
 from posemask.errors import InputError
 from posemask.models import blazepose, blazepose_stream, newcomers, pose_segments
+from posemask.models.search import FACE_VIEWS
 from posemask.numbers.tracking import Landmarks, smooth_landmarks
 
 STANDING = "groundtruth/pennfudan/public/PNGImages/FudanPed00062.png"
@@ -122,10 +123,11 @@ def test_one_person_of_a_stream_is_filtered_apart_from_the_others(model: Any, pi
 
 
 def test_streams_of_the_thorough_search_find_everybody_whom_mediapipe_finds(
-    model: Any, picture: Read, golden: Callable[[str], Any]
+    model: Any, thorough: Any, picture: Read, golden: Callable[[str], Any]
 ) -> None:
     """Also whom the fast search has by looking at the whole frame alone: in the very first frame."""
-    searching = dataclasses.replace(model, search="thorough", segmentation=False)
+    faces = thorough.face_detectors
+    searching = dataclasses.replace(model, search="thorough", segmentation=False, face_detectors=faces)
     for name, case in golden("multi.json").items():
         _, poses = blazepose_stream.step(searching, None, picture(name), 0.0, max_people=5)
         found = sum(any(same_person(pose.xy, np.array(p["xyz"])[:, :2]) for pose in poses) for p in case["poses"])
@@ -144,11 +146,14 @@ def cut_out(shared_data: Path, name: str, person: int) -> tuple[np.ndarray, np.n
 
 
 @pytest.mark.parametrize(("in_front", "tracker"), [(0, "box"), (1, "keypoint")])
-def test_people_who_cross_keep_their_ids(model: Any, shared_data: Path, in_front: int, tracker: Any) -> None:
+def test_people_who_cross_keep_their_ids(
+    model: Any, thorough: Any, shared_data: Path, in_front: int, tracker: Any
+) -> None:
     """Two men in shirts walk past each other, one hiding the other for a while; each ends with the id he had."""
     ground = posemask.read_image(shared_data / "images/backgrounds/porch-691330_1280.jpg")[300:680, :800]
     men = [cut_out(shared_data, "FudanPed00026", 2), cut_out(shared_data, "FudanPed00026", 1)]
-    follower = dataclasses.replace(model, segmentation=False, search="thorough", tracker=tracker)
+    options = {"segmentation": False, "search": "thorough", "face_detectors": thorough.face_detectors}
+    follower = dataclasses.replace(model, tracker=tracker, **options)
     frames, state, ids = 45, None, []
     for i in range(frames):
         frame, centres = ground.copy(), [130 + 12 * i, 670 - 12 * i]
@@ -191,19 +196,28 @@ def test_filters_go_with_their_people(order: list[int], staying: int, new: int) 
 
 def test_rolling_search_is_bounded_and_finds_people(thorough: Any, picture: Read) -> None:
     image = picture("groundtruth/pennfudan/public/PNGImages/FudanPed00022.png")
-    looks = []
+    looks, at_faces = [], []
 
-    def counted(tensor: Any) -> Any:
-        looks.append(1)
-        return thorough.detector(tensor)
+    def counted(network: Any, calls: list[int]) -> Any:
+        def run(tensor: Any) -> Any:
+            calls.append(1)
+            return network(tensor)
 
-    model = blazepose.BlazePose(detector=counted, landmarker=thorough.landmarker, segmentation=False, search="thorough")
-    state, most, seen = None, 0, 0
+        return run
+
+    model = dataclasses.replace(
+        thorough,
+        detector=counted(thorough.detector, looks),
+        face_detectors=tuple(counted(network, at_faces) for network in thorough.face_detectors),
+    )
+    state, most, most_at_faces, seen = None, 0, 0, 0
     for i in range(45):
         looks.clear()
+        at_faces.clear()
         state, poses = blazepose_stream.step(model, state, image, i / 10, max_people=6)
-        most, seen = max(most, len(looks)), max(seen, len(poses))
+        most, most_at_faces, seen = max(most, len(looks)), max(most_at_faces, len(at_faces)), max(seen, len(poses))
     assert most <= 1 + newcomers.ROLLING_VIEWS
+    assert most_at_faces <= 2 * (newcomers.ROLLING_VIEWS + newcomers.ROLLING_CANDIDATES * len(FACE_VIEWS))
     assert seen > len(blazepose.estimate(blazepose.load("lite", runtime="litert"), image, max_people=6))
 
 

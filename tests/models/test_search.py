@@ -204,13 +204,32 @@ def test_faces_must_be_seen_again(scores: tuple[float, float], people: list[tupl
     assert found(World([person], seen_by_detector=False, faces=[person], face_scores=scores)) == people
 
 
+def test_known_faces_are_not_looked_at_again() -> None:
+    """For streams: neither those of people who are followed, nor more than the best few."""
+    people = [(100, 200, 120), (400, 240, 200), (560, 240, 100)]
+    world, looks = World([], faces=people), []
+
+    def look_for_faces(views: np.ndarray, min_score: float) -> tuple[Faces, ...]:
+        looks.append(len(views))
+        return world.look_for_faces(views, min_score)
+
+    views = search.search_views((480, 640))
+    everybody = search.sure_faces(look_for_faces, views)
+    assert len(everybody) == 3
+    others = search.sure_faces(look_for_faces, views, known=everybody.centers[1:2] + 3)
+    np.testing.assert_array_equal(np.sort(others.sizes), np.sort(everybody.sizes[[0, 2]]))
+    assert len(search.sure_faces(look_for_faces, views, most=1)) == 1
+    assert len(search.sure_faces(look_for_faces, views, known=everybody.centers)) == 0
+    assert looks == [len(views), 12, len(views), 8, len(views), 4, len(views)]
+
+
 def test_bodies_lie_below_faces_however_these_are_turned() -> None:
     def region(degrees: float) -> np.ndarray:
         radians = np.deg2rad(degrees)
         turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
         points = FACE_SHAPE @ turn.T * 10 + [200, 100]
         face = Faces(points[None], np.array([[200.0, 100]]), np.array([10.0]), np.ones(1), np.zeros(1, int))
-        return search._regions_of(face)[0]
+        return search.regions_of(face)[0]
 
     np.testing.assert_allclose(region(0), [200, 140, 140, 0])
     np.testing.assert_allclose(region(20), [200, 140, 140, 0])  # a head tilts on an upright body
@@ -227,7 +246,8 @@ def test_candidates_who_become_one_are_followed_once() -> None:
 
     candidates = np.array([[320.0, 240, 300, 0], [300, 230, 250, 0], [340, 250, 330, 0]])
     found_once = Candidates(candidates[:1], np.array([0.9]), np.zeros(1, int))
-    assert search.verify(observe, candidates, NOBODY, found_once).shape == (1, 4)
+    no_faces = search.sure_faces(world.look_for_faces, candidates)
+    assert search.verify(observe, candidates, NOBODY, found_once, no_faces).shape == (1, 4)
     assert looks == [6, 1, 1]
 
 

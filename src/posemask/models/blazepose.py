@@ -67,6 +67,7 @@ __all__ = [
     "estimate",
     "load",
     "look",
+    "look_at_faces",
     "make_poses",
     "observe",
     "observe_landmarks",
@@ -244,7 +245,8 @@ def look(model: BlazePose, image: Picture, views: Floats, min_score: float) -> C
     return _look_at_each(model, image, views, MOST_PER_VIEW, min_score)
 
 
-def _look_for_faces(model: BlazePose, image: Picture, views: Floats, min_score: float) -> tuple[Faces, ...]:
+def look_at_faces(model: BlazePose, image: Picture, views: Floats, min_score: float) -> tuple[Faces, ...]:
+    """What each face detector finds in square views (V, 4) of an image; for the thorough search only."""
     if model.batches is not None:
         return model.batches.look_for_faces(image, views, min_score)
     return look_for_faces(model.face_detectors, image, views, min_score)
@@ -373,7 +375,7 @@ def estimate(
     if model.search == "thorough" and len(rois) < max_people:
         others = find_people(
             partial(look, model, image),
-            partial(_look_for_faces, model, image),
+            partial(look_at_faces, model, image),
             partial(observe_landmarks, model, image),
             search_views((image.shape[0], image.shape[1])),
             rois,

@@ -34,6 +34,7 @@ from .blazepose import (
     select_people,
 )
 from .newcomers import newcomers
+from .search import FACE
 
 __all__ = ["StreamState", "step"]
 
@@ -98,7 +99,8 @@ def step(
     followed = state.rois[:max_people]
     rois, views_seen = followed, state.views_seen
     if len(followed) < max_people:
-        found, views_seen = newcomers(model, image, followed, max_people, views_seen)
+        faces = state.tracks.keypoints[: len(followed), FACE, :2].mean(axis=1)
+        found, views_seen = newcomers(model, image, followed, faces, max_people, views_seen)
         rois = np.concatenate([followed, found])[:max_people]
     nobody = StreamState(time=time, size_hw=size_hw, rois=np.empty((0, 4)), tracks=state.tracks, views_seen=views_seen)
     if not len(rois):

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from ..numbers.geometry import letterbox_roi
 from ..numbers.people import box_similarity
 from ..numbers.tracking import next_roi
-from .blazepose import BlazePose, Floats, Picture, detect, look, observe_landmarks, squares
+from .blazepose import BlazePose, Floats, Picture, detect, look, look_at_faces, observe_landmarks, squares
 from .rows import joined
-from .search import SCORE_WEIGHT, Candidates, search_views, verify
+from .search import SCORE_WEIGHT, Candidates, regions_of, search_views, sure_faces, verify
 
 __all__ = ["newcomers"]
 
@@ -23,9 +23,17 @@ ROLLING_VIEWS, ROLLING_CANDIDATES = 2, 1
 
 
 def newcomers(
-    model: BlazePose, image: Picture, followed: Floats, max_people: int, views_seen: int
+    model: BlazePose, image: Picture, followed: Floats, faces_followed: Floats, max_people: int, views_seen: int
 ) -> tuple[Floats, int]:
-    """Regions of people who are not followed yet, and how many views of the rolling search have been seen now."""
+    """Regions of people who are not followed yet, and how many views of the rolling search have been seen now.
+
+    Args:
+        model, image: the networks, and the frame.
+        followed: (F, 4) regions of those who are followed.
+        faces_followed: (F, 2) where their faces were.
+        max_people: how many people are wanted, F < max_people.
+        views_seen: as before.
+    """
     if model.search == "fast":
         rois = detect(model, image, max_people)
         return rois[_new(rois, followed)], views_seen
@@ -40,8 +48,19 @@ def newcomers(
     due = views[np.arange(views_seen, views_seen + ROLLING_VIEWS) % len(views)]
     found = look(model, image, due, model.min_detection_score)
     others = found[np.flatnonzero(_new(found.rois, known))]
-    candidates = others.rois[np.argsort(-others.scores, kind="stable")[:ROLLING_CANDIDATES]]
-    people = verify(partial(observe_landmarks, model, image), candidates, known, joined([whole, found]))
+    faces = sure_faces(partial(look_at_faces, model, image), due, faces_followed, ROLLING_CANDIDATES)
+    of_faces = regions_of(faces)
+    # Whose face is seen comes first: the detector looks for bodies, and finds the clearest of them in the whole frame.
+    candidates = np.concatenate(
+        [of_faces[_new(of_faces, known)], others.rois[np.argsort(-others.scores, kind="stable")]]
+    )
+    people = verify(
+        partial(observe_landmarks, model, image),
+        candidates[:ROLLING_CANDIDATES],
+        known,
+        joined([whole, found]),
+        faces,
+    )
     return np.concatenate([clear, people]), views_seen + ROLLING_VIEWS
 
 

@@ -34,7 +34,17 @@ from ..numbers.tracking import Landmarks, next_roi
 from .faces import Faces
 from .rows import Rows, joined
 
-__all__ = ["Candidates", "Look", "LookForFaces", "Observe", "find_people", "search_views", "verify"]
+__all__ = [
+    "Candidates",
+    "Look",
+    "LookForFaces",
+    "Observe",
+    "find_people",
+    "regions_of",
+    "search_views",
+    "sure_faces",
+    "verify",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -163,8 +173,8 @@ def find_people(look: Look, look_for_faces: LookForFaces, observe: Observe, view
     if not len(views):
         return np.empty((0, 4))
     found = look(views, CANDIDATE_SCORE)
-    faces = _sure_faces(look_for_faces, views)
-    candidates = np.concatenate([found.rois[np.argsort(-found.scores, kind="stable")], _regions_of(faces)])
+    faces = sure_faces(look_for_faces, views)
+    candidates = np.concatenate([found.rois[np.argsort(-found.scores, kind="stable")], regions_of(faces)])
     kept: list[int] = []
     for i, roi in enumerate(candidates):
         if not _alike(roi, np.concatenate([known, candidates[kept]]), ONE_REGION).any():
@@ -177,7 +187,7 @@ def find_people(look: Look, look_for_faces: LookForFaces, observe: Observe, view
     return _judge(observe, candidates[kept], known, evidence, IN_PICTURES)
 
 
-def verify(observe: Observe, candidates: Floats, known: Floats, found: Candidates) -> Floats:
+def verify(observe: Observe, candidates: Floats, known: Floats, found: Candidates, faces: Faces) -> Floats:
     """The regions of those candidates who are people, and none of the ``known`` nor of each other; the surest first.
 
     For streams: it spares the detector's second look.
@@ -186,10 +196,12 @@ def verify(observe: Observe, candidates: Floats, known: Floats, found: Candidate
         observe, known: as for `find_people`.
         candidates: (N, 4) regions in which somebody may be.
         found: all that the detector found, also the same person in several views.
+        faces: as of `sure_faces`.
     """
 
     def evidence(seen: Landmarks) -> Evidence:
-        return Evidence(seen.clarity + SCORE_WEIGHT * _best_scores(found, seen.roi), np.zeros(len(seen.score)))
+        body = seen.clarity + SCORE_WEIGHT * _best_scores(found, seen.roi)
+        return Evidence(body, FACE_WEIGHT * _face_scores(faces, seen))
 
     return _judge(observe, candidates, known, evidence, IN_STREAMS)
 
@@ -249,20 +261,31 @@ def _views_around(centers: Floats, sizes: Floats, factors: tuple[float, ...]) ->
     return np.stack([x, y, sides, np.zeros_like(sides)], axis=-1).reshape(-1, 4)
 
 
-def _sure_faces(look_for_faces: LookForFaces, views: Floats) -> Faces:
-    """The faces in some views that both detectors see in a second look, with their mean scores there; each once."""
+def sure_faces(
+    look_for_faces: LookForFaces, views: Floats, known: Floats | None = None, most: int | None = None
+) -> Faces:
+    """The faces in some views that both detectors see in a second look, with their mean scores there; each once.
+
+    Args:
+        look_for_faces: the face detectors on the picture.
+        views: (V, 4), V >= 1.
+        known: (K, 2) where the faces are that need not be found.
+        most: so many of the best are looked at again, the others left; None for all.
+    """
     found = joined(look_for_faces(views, FACE_SCORE))
     kept: list[int] = []
     for i in np.argsort(-found.scores, kind="stable"):
         apart = np.linalg.norm(found.centers[kept] - found.centers[i], axis=1)
-        if (apart > ONE_FACE * np.maximum(found.sizes[kept], found.sizes[i])).all():
+        old = np.empty((0, 2)) if known is None else known
+        again = np.linalg.norm(old - found.centers[i], axis=1) <= ONE_FACE * found.sizes[i]
+        if (apart > ONE_FACE * np.maximum(found.sizes[kept], found.sizes[i])).all() and not again.any():
             kept.append(i)
-    faces = found[kept]
+    faces = found[kept[:most]]
     if not len(faces):
         return faces
-    again = look_for_faces(_views_around(faces.centers, faces.sizes, FACE_VIEWS), FAINT)
-    scores = np.zeros((len(again), len(faces), len(FACE_VIEWS)))
-    for detector, seen in zip(scores, again, strict=True):
+    second_look = look_for_faces(_views_around(faces.centers, faces.sizes, FACE_VIEWS), FAINT)
+    scores = np.zeros((len(second_look), len(faces), len(FACE_VIEWS)))
+    for detector, seen in zip(scores, second_look, strict=True):
         face, view = np.divmod(seen.views, len(FACE_VIEWS))
         apart = np.linalg.norm(seen.centers - faces.centers[face], axis=1)
         same = apart < ONE_FACE * np.maximum(seen.sizes, faces.sizes[face])
@@ -278,7 +301,7 @@ def _rolls(faces: Faces) -> Floats:
     return rolls
 
 
-def _regions_of(faces: Faces) -> Floats:
+def regions_of(faces: Faces) -> Floats:
     """(N, 4): where the bodies should be that have these faces."""
     roll = _rolls(faces)
     turned = np.where(np.abs(roll) > np.pi / 4, roll, 0.0)  # heads tilt on upright bodies
