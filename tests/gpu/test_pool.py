@@ -385,3 +385,33 @@ def test_the_unified_apis_calls(graph_of: Read, kernel_folder: Path, person: np.
     state, poses = chain.step(state, np.zeros_like(person), 1.1)
     assert poses == []
     assert len(state.rois) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiles_of_one_picture")
+def test_faces_are_those_of_the_cpu(graph_of: Read, kernel_folder: Path, person: np.ndarray) -> None:
+    """In two views, of which the first shows nobody."""
+    need_emulator()
+    from posemask import runtimes
+    from posemask.gpu.batches import DeviceBatches
+    from posemask.models.faces import FACE_DETECTORS, look_for_faces
+    from posemask.numbers.geometry import letterbox_roi
+
+    graphs = [graph_of(spec.weights) for spec in FACE_DETECTORS]
+    with torch.inference_mode():
+        batches = DeviceBatches(
+            EmulatedKernels(kernel_folder),
+            graph_of("pose_detection"),
+            graph_of("pose_landmark_lite"),
+            segmentation=True,
+            face_detectors=graphs,
+        )
+    x, y, size, _ = letterbox_roi(person.shape[:2])
+    views = np.array([[-5000.0, -5000, 100, 0], [x, y - size / 6, size / 2, 0]])
+    expected = look_for_faces([runtimes.load(graph) for graph in graphs], person, views, 0.4)
+    found = batches.look_for_faces(torch.from_numpy(person), views, 0.4)
+    assert sum(len(faces) for faces in expected) > 0
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.views.tolist() == theirs.views.tolist()
+        np.testing.assert_allclose(ours.points, theirs.points, atol=0.02)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-3)

@@ -33,10 +33,11 @@ EFFECTS = {
     "keypoints": None,
     "keypoints + mask": None,
     "mask + blur": Effect(),
-    "4 people, mask + blur": Effect(),
+    "4 people, mask + blur": Effect(),  # of PLACES
     "blur": Effect(),
     "replace": Effect(background="picture"),
 }
+PLACES = {"4 people, mask + blur": 4}  # for people in each stream, where there is more than one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def _pool(
         detector,
         landmarks,
         sizes,
-        max_people=4 if what.startswith("4 people") else 1,
+        max_people=PLACES.get(what, 1),
         segmentation=what != "keypoints",
         effect=effect,
         precise=precision == PRECISE,

@@ -21,11 +21,11 @@ import torch
 
 from ..models.blazepose import OUTPUTS_WITH_MASK, OUTPUTS_WITHOUT_MASK, candidates_in
 from ..models.faces import FACE_DETECTORS, MOST_FACES, Faces, faces_in
-from ..models.rows import joined
 from ..models.search import Candidates
 from ..networks.graph import Graph
 from ..numbers.geometry import image_from_crop, image_from_resized
 from ..numbers.landmarks import heatmap_clarity
+from ..numbers.rows import joined
 from ..numbers.tracking import Landmarks
 from .compiler import Kernels
 from .detector import DETECTOR_SIZE, Detector
@@ -41,7 +41,6 @@ Floats = npt.NDArray[np.float64]
 VIEWS = (1, 8, 64)
 REGIONS = (1, 2, 4, 8, 16)
 HEATMAP_SIZE = 64
-FACE_POINTS = 6
 FEW_REGIONS = 1  # so many are run by the network that is tuned for one picture
 PEOPLE_IN_A_VIEW = (1, 10)  # more are rounded up to a power of two
 
@@ -78,11 +77,9 @@ class DeviceBatches:
             )
         )
         self._point_at(torch.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), dtype=torch.uint8, device=place.device))
-        self._looks = self._looks_of(Detector(place, detector, VIEWS[-1], exact=True), 4)
+        self._looks = self._looks_of(Detector(place, detector, VIEWS[-1], exact=True))
         self._face_looks = [
-            self._looks_of(
-                Detector(place, graph, VIEWS[-1], size=spec.size, anchors=spec.anchors(), exact=True), FACE_POINTS
-            )
+            self._looks_of(Detector(place, graph, VIEWS[-1], anchors=spec.anchors(), exact=True))
             for spec, graph in zip(FACE_DETECTORS, face_detectors, strict=bool(face_detectors))
         ]
         for most in PEOPLE_IN_A_VIEW:
@@ -122,8 +119,8 @@ class DeviceBatches:
         )
         return landmarks, masks[0] if masks else None
 
-    def _looks_of(self, detector: Detector, points: int) -> _Kept:
-        return _Kept(lambda count, most: _Look(detector, points, self._table.tensor, self._row, count, most))
+    def _looks_of(self, detector: Detector) -> _Kept:
+        return _Kept(lambda count, most: _Look(detector, self._table.tensor, self._row, count, most))
 
     def _point_at(self, image: Tensor) -> None:
         self._picture = image  # must live as long as its address is in the table
@@ -167,14 +164,14 @@ class DeviceSelfie:
 
 
 class _Look:
-    """A detector, which names so many points of whom it finds, on `count` views at once, as one graph."""
+    """A detector on `count` views at once, as one graph."""
 
-    def __init__(self, detector: Detector, points: int, table: Tensor, row: Tensor, count: int, most: int) -> None:
+    def __init__(self, detector: Detector, table: Tensor, row: Tensor, count: int, most: int) -> None:
         device = table.device
         self._size = detector.size
         self._maps = Feed(torch.zeros((count, 2, 3), dtype=torch.float64), device)
         self._min_score = Feed(torch.ones(1), device)
-        people = torch.zeros((count, most, 4 + 2 * points), device=device)
+        people = torch.zeros((count, most, detector.values), device=device)
         scores = torch.zeros((count, most), device=device)
         self._results = Download(people, scores)
 

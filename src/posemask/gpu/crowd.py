@@ -11,7 +11,7 @@ from ..models.blazepose import SAME_NEXT_REGION, SAME_PERSON
 from ..models.blazepose_stream import SAME_TORSO
 from ..models.newcomers import SAME_REGION
 from ..numbers import people as rules
-from ..numbers.boxes import box_iou
+from ..numbers.boxes import box_iou, squares
 from .compiler import Kernels
 from .people import POINTS_STRIDE, People
 from .pictures import Part
@@ -67,7 +67,7 @@ def take_in(found: Tensor, scores: Tensor, rois: Tensor, taken: Tensor) -> tuple
     Returns:
         The new regions and (V, P) int32.
     """
-    overlap = box_iou(_squares(found)[:, :, None], _squares(rois)[:, None])
+    overlap = box_iou(squares(found)[:, :, None], squares(rois)[:, None])
     known = ((overlap > SAME_REGION) & (taken[:, None] != 0)).any(dim=2)
     new, free = (scores > 0) & ~known, taken == 0
     ranks_of_new, ranks_of_free = new.cumsum(dim=1), free.cumsum(dim=1)
@@ -75,8 +75,3 @@ def take_in(found: Tensor, scores: Tensor, rois: Tensor, taken: Tensor) -> tuple
     moved_in = match.any(dim=2)
     regions = (match[..., None] * found[:, None]).sum(dim=2)
     return torch.where(moved_in[..., None], regions, rois), taken | moved_in.int()
-
-
-def _squares(rois: Tensor) -> Tensor:
-    half = rois[..., 2:3] / 2
-    return torch.cat([rois[..., :2] - half, rois[..., :2] + half], dim=-1)

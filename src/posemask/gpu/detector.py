@@ -28,9 +28,13 @@ class Detector:
         place: where the kernels run.
         graph: the published network.
         count: the most views.
-        size, anchors: side of its square input in pixels, and (A, 2) of its outputs; BlazePose's by default.
+        anchors: (A, 2) of its outputs; BlazePose's by default.
         exact: run it with the errors of float32. Half precision moves regions by up to 0.1 pixels of the crop, and the
             landmark network answers a shift so small with up to a pixel in a picture that stands alone.
+
+    Attributes:
+        size: side of the square input in pixels.
+        values: numbers of each that it finds: a box and points.
     """
 
     def __init__(
@@ -39,15 +43,15 @@ class Detector:
         graph: Graph,
         count: int,
         *,
-        size: int = DETECTOR_SIZE,
         anchors: npt.NDArray[np.float32] | None = None,
         exact: bool,
     ) -> None:
         self._network = CudaNetwork(graph, place, batch=count, precise=exact)
+        self.size, self.values = self._network.input_shape[0], self._network.output_shapes[0][-1]
+        size_hw = (self.size, self.size)
         self._crops = Cropper(
-            place, (size, size), count, border="zero", scale=2 / 255, offset=-1.0, from_rois=False, exact=exact
+            place, size_hw, count, border="zero", scale=2 / 255, offset=-1.0, from_rois=False, exact=exact
         )
-        self.size = size
         self._anchors = torch.tensor(detector_anchors() if anchors is None else anchors).to(place.device)
 
     def run(self, table: Tensor, rows: Tensor, maps: Tensor, most: int, min_score: Tensor) -> tuple[Tensor, Tensor]:

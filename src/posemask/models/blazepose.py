@@ -27,7 +27,7 @@ import numpy.typing as npt
 from .. import runtimes
 from ..errors import InputError, ModelFileError
 from ..numbers.anchors import detector_anchors
-from ..numbers.boxes import MAX_CANDIDATES
+from ..numbers.boxes import MAX_CANDIDATES, squares
 from ..numbers.geometry import (
     apply_affine,
     image_from_crop,
@@ -42,6 +42,7 @@ from ..numbers.people import (
     distinct,
     keypoint_similarity,
 )
+from ..numbers.rows import joined
 from ..numbers.tracking import Landmarks, next_roi
 from ..pixels import native as pixels
 from ..results import Array, Mask, Pose, Segmentation
@@ -50,7 +51,6 @@ from ..runtimes.native import NativeNetwork
 from .faces import Faces, look_for_faces, read_face_detectors
 from .files import read_network
 from .instances import separate
-from .rows import joined
 from .search import Candidates, find_people, search_views
 from .tfjs_twins import detector_like_tflite, landmarks_like_tflite
 from .views import look_at
@@ -73,7 +73,6 @@ __all__ = [
     "observe_landmarks",
     "select_people",
     "spec_of",
-    "squares",
 ]
 
 Network = Callable[[Array], tuple[Array, ...]]
@@ -391,12 +390,6 @@ def estimate(
 def observe_landmarks(model: BlazePose, image: Picture, rois: Floats) -> Landmarks:
     """As `observe`, without the masks."""
     return observe(model, image, rois)[0]
-
-
-def squares(rois: Floats) -> Floats:
-    """(P, 4) boxes xyxy of regions, as if they were not turned."""
-    half = rois[:, 2:3] / 2
-    return np.concatenate([rois[:, :2] - half, rois[:, :2] + half], axis=1)
 
 
 def distinct_people(model: BlazePose, landmarks: Landmarks, first: int = 0) -> npt.NDArray[np.intp]:

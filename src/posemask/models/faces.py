@@ -19,9 +19,9 @@ from ..errors import ModelFileError
 from ..networks.graph import Graph
 from ..numbers.anchors import anchor_grid
 from ..numbers.geometry import apply_affine, image_from_crop
+from ..numbers.rows import Rows, joined
 from ..results import Array
 from .files import read_network
-from .rows import Rows, joined
 from .views import look_at
 
 __all__ = ["FACE_DETECTORS", "MOST_FACES", "FaceSpec", "Faces", "faces_in", "look_for_faces", "read_face_detectors"]

@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from ..numbers.boxes import squares
 from ..numbers.geometry import letterbox_roi
 from ..numbers.people import box_similarity
+from ..numbers.rows import joined
 from ..numbers.tracking import next_roi
-from .blazepose import BlazePose, Floats, Picture, detect, look, look_at_faces, observe_landmarks, squares
-from .rows import joined
+from .blazepose import BlazePose, Floats, Picture, detect, look, look_at_faces, observe_landmarks
 from .search import SCORE_WEIGHT, Candidates, regions_of, search_views, sure_faces, verify
 
 __all__ = ["newcomers"]

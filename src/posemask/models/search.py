@@ -30,9 +30,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ..numbers.rows import Rows, joined
 from ..numbers.tracking import Landmarks, next_roi
 from .faces import Faces
-from .rows import Rows, joined
 
 __all__ = [
     "Candidates",
@@ -273,12 +273,13 @@ def sure_faces(
         most: so many of the best are looked at again, the others left; None for all.
     """
     found = joined(look_for_faces(views, FACE_SCORE))
+    if known is not None:
+        apart = np.linalg.norm(found.centers[:, None] - known, axis=-1)
+        found = found[(apart > ONE_FACE * found.sizes[:, None]).all(axis=1)]
     kept: list[int] = []
     for i in np.argsort(-found.scores, kind="stable"):
         apart = np.linalg.norm(found.centers[kept] - found.centers[i], axis=1)
-        old = np.empty((0, 2)) if known is None else known
-        again = np.linalg.norm(old - found.centers[i], axis=1) <= ONE_FACE * found.sizes[i]
-        if (apart > ONE_FACE * np.maximum(found.sizes[kept], found.sizes[i])).all() and not again.any():
+        if (apart > ONE_FACE * np.maximum(found.sizes[kept], found.sizes[i])).all():
             kept.append(i)
     faces = found[kept[:most]]
     if not len(faces):

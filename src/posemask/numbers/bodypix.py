@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from array_api_compat import array_namespace
 from ..bodies import NO_PART, POSENET_TREE
 from ..results import Array
 from .probability import sigmoid
+from .rows import Rows
 
 __all__ = [
     "InputGrid",
@@ -94,7 +94,7 @@ def _round_half_up(value: float) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Poses:
+class Poses(Rows):
     """People in the order in which they were found (by their strongest keypoint).
 
     Attributes:
@@ -106,12 +106,6 @@ class Poses:
     xy: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     score: npt.NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def __getitem__(self, keep: Any) -> Poses:
-        return Poses(xy=self.xy[keep], scores=self.scores[keep], score=self.score[keep])
 
 
 def decode_poses(

@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from ..results import Array
 from .probability import sigmoid
 
-__all__ = ["MAX_CANDIDATES", "box_iou", "decode_detections", "weighted_nms"]
+__all__ = ["MAX_CANDIDATES", "box_iou", "decode_detections", "squares", "weighted_nms"]
 
 # A person fires a few dozen anchors; more candidates than this change no average that matters.
 MAX_CANDIDATES = 192
@@ -55,6 +55,12 @@ def box_iou(a: Array, b: Array) -> Array:
     area_b = (b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1])
     union = area_a + area_b - intersection
     return xp.where(union > 0, intersection / xp.where(union > 0, union, xp.ones_like(union)), zero)
+
+
+def squares(rois: Array) -> Array:
+    """(..., 4) boxes xyxy of regions (..., 4), as if they were not turned."""
+    half = rois[..., 2:3] / 2
+    return array_namespace(rois).concat([rois[..., :2] - half, rois[..., :2] + half], axis=-1)
 
 
 def weighted_nms(

@@ -26,6 +26,7 @@ from array_api_compat import array_namespace
 from ..results import Array
 from .filters import OneEuro, low_pass, one_euro
 from .geometry import roi_from_points
+from .rows import Rows
 
 __all__ = ["Landmarks", "Smoothing", "next_roi", "smooth_landmarks"]
 
@@ -38,7 +39,7 @@ ONE_EURO = ((0.05, 80.0), (0.02, 40.0), (0.1, 40.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Landmarks:
+class Landmarks(Rows):
     """What the landmark network says of P people in one frame.
 
     Attributes:
@@ -60,10 +61,6 @@ class Landmarks:
     score: Array
     clarity: Array
     roi: Array
-
-    def __getitem__(self, people: Array) -> Landmarks:
-        """Those of some people: (N,) indices."""
-        return Landmarks(*(getattr(self, name)[people] for name in Landmarks.__dataclass_fields__))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -138,38 +138,45 @@ _TFLITE = (
             PackagedFile("npm", _SELFIE_PACKAGE, "package/selfie_segmentation_landscape.tflite"),
         ),
     ),
-    PublishedModel(
-        name="face_detection_short_range",
+)
+
+
+def _face_detector(kind: str, description: str, size: int, generation: int, sha256: tuple[str, str]) -> PublishedModel:
+    name = f"face_detection_{kind}"
+    return PublishedModel(
+        name=name,
         task="face detection",
-        description="Face detector for faces within 2 m, 128×128",
+        description=f"Face detector {description}",
         format="tflite",
-        address=f"{_MEDIAPIPE_ASSETS}/face_detection/face_detection_short_range.tflite?generation=1782183508198291",
-        size=229_032,
-        sha256=(
+        address=f"{_MEDIAPIPE_ASSETS}/face_detection/{name}.tflite?generation={generation}",
+        size=size,
+        sha256=sha256,
+        packages=(
+            PackagedFile("pip", _MEDIAPIPE_WHEEL, f"mediapipe/modules/face_detection/{name}.tflite"),
+            PackagedFile("npm", _FACE_PACKAGE, f"package/{name}.tflite"),
+        ),
+    )
+
+
+_FACES = (
+    _face_detector(
+        "short_range",
+        "for faces within 2 m, 128×128",
+        229_032,
+        1782183508198291,
+        (
             "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
             "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
         ),
-        packages=(
-            PackagedFile("pip", _MEDIAPIPE_WHEEL, "mediapipe/modules/face_detection/face_detection_short_range.tflite"),
-            PackagedFile("npm", _FACE_PACKAGE, "package/face_detection_short_range.tflite"),
-        ),
     ),
-    PublishedModel(
-        name="face_detection_full_range_sparse",
-        task="face detection",
-        description="Face detector for faces within 5 m, 192×192",
-        format="tflite",
-        address=f"{_MEDIAPIPE_ASSETS}/face_detection/face_detection_full_range_sparse.tflite?generation=1782183500697062",
-        size=680_736,
-        sha256=(
+    _face_detector(
+        "full_range_sparse",
+        "for faces within 5 m, 192×192",
+        680_736,
+        1782183500697062,
+        (
             "671dd2f9ed11a78436fc21cc42357a803dfc6f73e9fb86541be942d5716c2dce",
             "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
-        ),
-        packages=(
-            PackagedFile(
-                "pip", _MEDIAPIPE_WHEEL, "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite"
-            ),
-            PackagedFile("npm", _FACE_PACKAGE, "package/face_detection_full_range_sparse.tflite"),
         ),
     ),
 )
@@ -237,6 +244,6 @@ _BODYPIX = (
 )
 
 CATALOGUE: Mapping[str, PublishedModel] = MappingProxyType(
-    {model.name: model for model in (*_TFLITE, *_TFJS, *_BODYPIX)}
+    {model.name: model for model in (*_TFLITE, *_FACES, *_TFJS, *_BODYPIX)}
 )
 """Every model that this library knows by name."""
